@@ -1,0 +1,11 @@
+//! Prints the CustomResourceDefinition of every kind here, as `config/crd` holds it.
+
+use std::io::Write;
+
+use kube::CustomResourceExt;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut out = std::io::stdout().lock();
+    write!(out, "{}", serde_saphyr::to_string(&apis::CloneSet::crd())?)?;
+    Ok(())
+}

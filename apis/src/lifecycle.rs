@@ -1,0 +1,36 @@
+//! Hooks that hold a Pod before and after a change.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `spec.lifecycle`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Lifecycle {
+    /// Held before a Pod is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_delete: Option<LifecycleHook>,
+    /// Held before and after a Pod is updated in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_place_update: Option<LifecycleHook>,
+    /// Held before a new Pod counts as available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_normal: Option<LifecycleHook>,
+}
+
+/// One hook: labels or finalizers on the Pod that hold it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LifecycleHook {
+    /// Labels that hold the Pod.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels_handler: BTreeMap<String, String>,
+    /// Finalizers that hold the Pod.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finalizers_handler: Vec<String>,
+    /// Whether the Pod is taken out of its Services while it is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark_pod_not_ready: Option<bool>,
+}

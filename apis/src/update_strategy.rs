@@ -1,0 +1,133 @@
+//! How Pods are brought to a new template, and how many at a time.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `spec.updateStrategy`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateStrategy {
+    /// RollingUpdate (default) updates Pods by itself; OnDelete waits until somebody deletes them.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_: Option<UpdateStrategyType>,
+    /// The knobs of RollingUpdate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolling_update: Option<RollingUpdate>,
+}
+
+/// Who starts the update of a Pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum UpdateStrategyType {
+    /// The controller, within its budget.
+    #[default]
+    RollingUpdate,
+    /// Whoever deletes the Pod.
+    OnDelete,
+}
+
+/// `spec.updateStrategy.rollingUpdate`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RollingUpdate {
+    /// How many Pods stay at the old revision: a number or a percentage (rounded up). Default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<IntOrString>,
+    /// How many Pods may be unavailable during an update: a number or a percentage. Default 20%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unavailable: Option<IntOrString>,
+    /// How many Pods there may be above `replicas` during an update. Default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_surge: Option<IntOrString>,
+    /// ReCreate (default), InPlaceIfPossible or InPlaceOnly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_update_policy: Option<PodUpdatePolicy>,
+    /// Choose no further Pods; what has begun is finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// Which Pods go first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority_strategy: Option<PriorityStrategy>,
+    /// Spread Pods that carry a label over the update sequence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scatter_strategy: Vec<ScatterTerm>,
+    /// Details of updates in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_place_update_strategy: Option<InPlaceUpdateStrategy>,
+}
+
+/// What may happen to a Pod so that it reaches the new template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PodUpdatePolicy {
+    /// Delete it and create another.
+    #[default]
+    ReCreate,
+    /// Patch it; where that cannot be done, delete it and create another.
+    InPlaceIfPossible,
+    /// Patch it; where that cannot be done, leave it alone and say why.
+    InPlaceOnly,
+}
+
+/// `priorityStrategy`: either weights or an ordered key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PriorityStrategy {
+    /// The sum of the weights of matching terms orders Pods, the heaviest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weight_priority: Vec<WeightTerm>,
+    /// The number at the end of a label's value orders Pods, the highest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order_priority: Vec<OrderTerm>,
+}
+
+/// One term of `weightPriority`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WeightTerm {
+    /// 1 to 100.
+    #[schemars(range(min = 0, max = 100))]
+    pub weight: i32,
+    /// Which Pods get the weight.
+    pub match_selector: LabelSelector,
+}
+
+/// One term of `orderPriority`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderTerm {
+    /// A label key.
+    #[schemars(length(min = 1))]
+    pub ordered_key: String,
+}
+
+/// One term of `scatterStrategy`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ScatterTerm {
+    /// A label key.
+    #[schemars(length(min = 1))]
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// `inPlaceUpdateStrategy`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InPlaceUpdateStrategy {
+    /// Seconds between the Pod's being taken out of its Services and the change of its image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub grace_period_seconds: Option<i32>,
+    /// How many nodes pull the new image ahead of the update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pre_download_parallelism: Option<IntOrString>,
+    /// After how many seconds a pull ahead of the update is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub image_pre_download_timeout_seconds: Option<i32>,
+    /// Pull ahead only once so many updated Pods are ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub image_pre_download_min_updated_ready_pods: Option<i32>,
+}

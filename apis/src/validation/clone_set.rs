@@ -1,0 +1,253 @@
+//! The named checks of a CloneSet, and its spec as the planner reads it.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::core::{Selector, SelectorExt};
+use serde_json::Value;
+
+use super::{Checked, FieldError, template};
+use crate::clone_set::{CloneSet, CloneSetSpec, ScaleStrategy};
+use crate::int_or_percent::IntOrPercent;
+use crate::update_strategy::{PodUpdatePolicy, RollingUpdate, UpdateStrategyType};
+
+const ROLLING: &str = "spec.updateStrategy.rollingUpdate";
+
+/// The spec with texts parsed and defaults filled in. Defaults live here and are never written to
+/// the user's object.
+#[derive(Clone, Debug)]
+pub struct Effective {
+    /// Desired Pods.
+    pub replicas: u32,
+    /// Ownership.
+    pub selector: Selector,
+    /// Raw Pod template.
+    pub template: Value,
+    /// Who starts updates.
+    pub strategy: UpdateStrategyType,
+    /// Pods kept at the old revision; default 0.
+    pub partition: IntOrPercent,
+    /// Pods that may be unavailable during an update; default 20%.
+    pub max_unavailable: IntOrPercent,
+    /// In place or not; default ReCreate.
+    pub policy: PodUpdatePolicy,
+    /// Choose no further Pods to update.
+    pub paused: bool,
+    /// Seconds between drain and patch; default 0.
+    pub grace_seconds: u32,
+    /// Seconds of readiness until a Pod is available; default 0.
+    pub min_ready_seconds: u32,
+    /// Unused revisions kept; default 10.
+    pub revision_history_limit: usize,
+    /// Names of Pods to delete.
+    pub pods_to_delete: BTreeSet<String>,
+}
+
+impl Checked for CloneSet {
+    type Effective = Effective;
+
+    fn check(&self) -> Result<Effective, Vec<FieldError>> {
+        let spec = &self.spec;
+        let mut errors = template::check(&spec.template);
+        let mut checks = Checks {
+            errors: &mut errors,
+        };
+        let strategy = spec.update_strategy.clone().unwrap_or_default();
+        let rolling = strategy.rolling_update.unwrap_or_default();
+        let effective = Effective {
+            replicas: checks.natural("spec.replicas", spec.replicas),
+            selector: checks.selector(spec),
+            template: spec.template.clone(),
+            strategy: strategy.type_.unwrap_or_default(),
+            partition: checks.share(
+                "partition",
+                rolling.partition.as_ref(),
+                IntOrPercent::Int(0),
+            ),
+            max_unavailable: checks.share(
+                "maxUnavailable",
+                rolling.max_unavailable.as_ref(),
+                IntOrPercent::Percent(20),
+            ),
+            policy: rolling.pod_update_policy.unwrap_or_default(),
+            paused: rolling.paused.unwrap_or_default(),
+            grace_seconds: checks.grace(&rolling),
+            min_ready_seconds: checks.natural(
+                "spec.minReadySeconds",
+                spec.min_ready_seconds.unwrap_or_default(),
+            ),
+            revision_history_limit: checks.natural(
+                "spec.revisionHistoryLimit",
+                spec.revision_history_limit.unwrap_or(10),
+            ) as usize,
+            pods_to_delete: checks.pods_to_delete(spec.scale_strategy.as_ref()),
+        };
+        checks.max_surge(&rolling);
+        errors.extend(unsupported(spec, &rolling));
+        if errors.is_empty() {
+            Ok(effective)
+        } else {
+            Err(errors)
+        }
+    }
+}
+
+/// Collects what is wrong, so that all of it is told at once.
+struct Checks<'a> {
+    errors: &'a mut Vec<FieldError>,
+}
+
+impl Checks<'_> {
+    fn natural(&mut self, path: &str, value: i32) -> u32 {
+        u32::try_from(value).unwrap_or_else(|_| {
+            self.errors.push(FieldError::invalid(
+                path,
+                format!("{value} is negative; use 0 or a positive number"),
+            ));
+            0
+        })
+    }
+
+    fn share(
+        &mut self,
+        field: &str,
+        value: Option<&IntOrString>,
+        default: IntOrPercent,
+    ) -> IntOrPercent {
+        match value.map(IntOrPercent::parse) {
+            None => default,
+            Some(Ok(parsed)) => parsed,
+            Some(Err(message)) => {
+                self.errors
+                    .push(FieldError::invalid(format!("{ROLLING}.{field}"), message));
+                default
+            }
+        }
+    }
+
+    fn selector(&mut self, spec: &CloneSetSpec) -> Selector {
+        let empty = spec
+            .selector
+            .match_labels
+            .as_ref()
+            .is_none_or(std::collections::BTreeMap::is_empty)
+            && spec
+                .selector
+                .match_expressions
+                .as_ref()
+                .is_none_or(Vec::is_empty);
+        if empty {
+            self.errors.push(FieldError::invalid(
+                "spec.selector",
+                "is empty and would select every Pod; name at least one label",
+            ));
+        }
+        let selector = match Selector::try_from(spec.selector.clone()) {
+            Ok(selector) => selector,
+            Err(error) => {
+                self.errors
+                    .push(FieldError::invalid("spec.selector", error.to_string()));
+                return Selector::default();
+            }
+        };
+        if !empty && !selector.matches(&template::labels(&spec.template)) {
+            self.errors.push(FieldError::invalid(
+                "spec.template.metadata.labels",
+                "do not match spec.selector; Pods made from the template would not belong to the set",
+            ));
+        }
+        selector
+    }
+
+    fn grace(&mut self, rolling: &RollingUpdate) -> u32 {
+        let seconds = rolling
+            .in_place_update_strategy
+            .as_ref()
+            .and_then(|s| s.grace_period_seconds);
+        self.natural(
+            "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.gracePeriodSeconds",
+            seconds.unwrap_or_default(),
+        )
+    }
+
+    fn pods_to_delete(&mut self, scale: Option<&ScaleStrategy>) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for (i, name) in scale.iter().flat_map(|s| &s.pods_to_delete).enumerate() {
+            if !names.insert(name.clone()) {
+                self.errors.push(FieldError::invalid(
+                    format!("spec.scaleStrategy.podsToDelete[{i}]"),
+                    format!("{name:?} is listed twice"),
+                ));
+            }
+        }
+        names
+    }
+
+    fn max_surge(&mut self, rolling: &RollingUpdate) {
+        match self.share("maxSurge", rolling.max_surge.as_ref(), IntOrPercent::Int(0)) {
+            surge if surge.is_zero() => {}
+            _ => self
+                .errors
+                .push(FieldError::unsupported(format!("{ROLLING}.maxSurge"))),
+        }
+    }
+}
+
+/// Fields whose behaviour is not built yet. Ignoring a hook or a surge would be a wrong decision,
+/// so the whole object waits until they are removed.
+fn unsupported(spec: &CloneSetSpec, rolling: &RollingUpdate) -> Vec<FieldError> {
+    let scale = spec.scale_strategy.clone().unwrap_or_default();
+    let in_place = rolling.in_place_update_strategy.clone().unwrap_or_default();
+    let fields = [
+        (
+            !spec.volume_claim_templates.is_empty(),
+            "spec.volumeClaimTemplates",
+        ),
+        (spec.lifecycle.is_some(), "spec.lifecycle"),
+        (
+            spec.progress_deadline_seconds.is_some(),
+            "spec.progressDeadlineSeconds",
+        ),
+        (
+            scale.max_unavailable.is_some(),
+            "spec.scaleStrategy.maxUnavailable",
+        ),
+        (
+            scale.enable_pvc_reuse == Some(true),
+            "spec.scaleStrategy.enablePVCReuse",
+        ),
+        (
+            scale.exclude_preparing_delete == Some(true),
+            "spec.scaleStrategy.excludePreparingDelete",
+        ),
+        (
+            rolling.priority_strategy.is_some(),
+            "spec.updateStrategy.rollingUpdate.priorityStrategy",
+        ),
+        (
+            !rolling.scatter_strategy.is_empty(),
+            "spec.updateStrategy.rollingUpdate.scatterStrategy",
+        ),
+        (
+            in_place.image_pre_download_parallelism.is_some(),
+            "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.imagePreDownloadParallelism",
+        ),
+        (
+            in_place.image_pre_download_timeout_seconds.is_some(),
+            "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.imagePreDownloadTimeoutSeconds",
+        ),
+        (
+            in_place.image_pre_download_min_updated_ready_pods.is_some(),
+            "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.\
+             imagePreDownloadMinUpdatedReadyPods",
+        ),
+    ];
+    fields
+        .into_iter()
+        .filter(|(set, _)| *set)
+        .map(|(_, path)| FieldError::unsupported(path))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::validation::{FieldErrorKind, Valid};
+
+fn spec() -> Value {
+    json!({
+        "replicas": 5,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "main", "image": "web:1"}]}
+        }
+    })
+}
+
+fn with(pointer: &str, value: Value) -> Value {
+    let mut spec = spec();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    let mut at = &mut spec;
+    for step in parent.split('/').filter(|s| !s.is_empty()) {
+        at = match step.parse::<usize>() {
+            Ok(index) => &mut at[index],
+            Err(_) => &mut at[step],
+        };
+    }
+    at[key] = value;
+    spec
+}
+
+fn check(spec: Value) -> Result<Valid<CloneSet>, Vec<FieldError>> {
+    let set = CloneSet::new("web", serde_json::from_value(spec).unwrap());
+    Valid::new(set).map_err(|(_, errors)| errors)
+}
+
+fn refused(spec: Value, path: &str) -> FieldError {
+    let errors = check(spec).unwrap_err();
+    assert_eq!(
+        errors.iter().map(|e| e.path.as_str()).collect::<Vec<_>>(),
+        [path],
+        "{errors:?}"
+    );
+    errors[0].clone()
+}
+
+#[test]
+fn defaults_are_those_of_the_api() {
+    let set = check(spec()).unwrap();
+    assert_eq!(set.partition, IntOrPercent::Int(0));
+    assert_eq!(set.max_unavailable, IntOrPercent::Percent(20));
+    assert_eq!(set.policy, PodUpdatePolicy::ReCreate);
+    assert_eq!(
+        (set.replicas, set.revision_history_limit, set.paused),
+        (5, 10, false)
+    );
+}
+
+#[test]
+fn a_bad_partition_names_the_field_and_is_not_a_zero() {
+    let error = refused(
+        with("/updateStrategy/rollingUpdate/partition", json!("12.5%")),
+        "spec.updateStrategy.rollingUpdate.partition",
+    );
+    assert!(error.message.contains("12.5%"), "{error}");
+}
+
+#[test]
+fn a_selector_that_misses_its_own_template_is_refused() {
+    refused(
+        with("/selector/matchLabels", json!({"app": "api"})),
+        "spec.template.metadata.labels",
+    );
+}
+
+#[test]
+fn an_empty_selector_is_refused() {
+    refused(with("/selector", json!({})), "spec.selector");
+}
+
+#[test]
+fn pods_must_be_kept_running() {
+    refused(
+        with("/template/spec/restartPolicy", json!("Never")),
+        "spec.template.spec.restartPolicy",
+    );
+    refused(
+        with("/template/spec/activeDeadlineSeconds", json!(5)),
+        "spec.template.spec.activeDeadlineSeconds",
+    );
+}
+
+#[test]
+fn containers_need_names_and_images_and_names_are_unique() {
+    refused(
+        with("/template/spec/containers", json!([])),
+        "spec.template.spec.containers",
+    );
+    refused(
+        with("/template/spec/containers", json!([{"name": "a"}])),
+        "spec.template.spec.containers[0].image",
+    );
+    refused(
+        with(
+            "/template/spec/initContainers",
+            json!([{"name": "main", "image": "x"}]),
+        ),
+        "spec.template.spec.initContainers[0].name",
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let mut spec = with("/updateStrategy/rollingUpdate/maxUnavailable", json!(-1));
+    spec["replicas"] = json!(-3);
+    spec["template"]["spec"]["restartPolicy"] = json!("OnFailure");
+    assert_eq!(check(spec).unwrap_err().len(), 3);
+}
+
+#[test]
+fn a_field_whose_behaviour_is_not_built_is_refused_and_never_ignored() {
+    let hook = json!({"preDelete": {"labelsHandler": {"hold": "true"}}});
+    let error = refused(with("/lifecycle", hook), "spec.lifecycle");
+    assert_eq!(error.kind, FieldErrorKind::Unsupported);
+    let surge = with("/updateStrategy/rollingUpdate/maxSurge", json!(1));
+    refused(surge, "spec.updateStrategy.rollingUpdate.maxSurge");
+    check(with("/updateStrategy/rollingUpdate/maxSurge", json!(0))).unwrap();
+}
+
+#[test]
+fn a_pod_listed_twice_for_deletion_is_refused() {
+    refused(
+        with("/scaleStrategy/podsToDelete", json!(["a", "b", "a"])),
+        "spec.scaleStrategy.podsToDelete[2]",
+    );
+}
