@@ -118,6 +118,8 @@ enum ProviderName {
     Existing,
 }
 
+// Flags are what a command line has.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Group)]
 pub(crate) struct Up {
     #[command(flatten)]

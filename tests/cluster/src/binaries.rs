@@ -110,18 +110,16 @@ pub(crate) fn path(name: &str) -> Result<PathBuf> {
         program: name.to_owned(),
         hint: "it is not one of the programs built here".to_owned(),
     })?;
-    Ok(program.path()?)
+    program.path()
 }
 
 /// The path of kubectl: the machine's own, else built like the rest.
 pub fn kubectl() -> Result<PathBuf> {
-    match command::find("kubectl") {
-        Some(path) => Ok(path),
-        None => {
-            build_missing(&[&KUBECTL])?;
-            KUBECTL.path()
-        }
+    if let Some(path) = command::find("kubectl") {
+        return Ok(path);
     }
+    build_missing(&[&KUBECTL])?;
+    KUBECTL.path()
 }
 
 /// Builds what is not in the cache yet. Takes no time when everything is there.

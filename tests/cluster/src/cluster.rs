@@ -64,15 +64,15 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a cluster that dies with this process, or reuses one that `up` left running.
     pub fn start(options: Options) -> Result<Self> {
-        Self::start_for(&options, Holder::Starter)
+        Self::start_for(options, Holder::Starter)
     }
 
     /// Starts a cluster that stays until `down`, or reuses it.
     pub fn start_detached(options: Options) -> Result<Self> {
-        Self::start_for(&options, Holder::Nobody)
+        Self::start_for(options, Holder::Nobody)
     }
 
-    fn start_for(options: &Options, holder: Holder) -> Result<Self> {
+    fn start_for(options: Options, holder: Holder) -> Result<Self> {
         match options.provider {
             Provider::Existing => Self::existing(),
             Provider::Kind => kind::start(options, holder).map(Self::from_parts),

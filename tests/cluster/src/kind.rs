@@ -14,7 +14,7 @@ use crate::{
 
 const CONFIG: &str = include_str!("../kind.yaml");
 
-pub(crate) fn start(options: &Options, holder: Holder) -> Result<(State, Option<Held>)> {
+pub(crate) fn start(options: Options, holder: Holder) -> Result<(State, Option<Held>)> {
     for program in ["kind", "docker"] {
         if command::find(program).is_none() {
             return Err(Error::Missing {
@@ -38,7 +38,7 @@ pub(crate) fn start(options: &Options, holder: Holder) -> Result<(State, Option<
     let dir = folder::cluster(&options.name)?;
     command::create_folder(&dir)?;
     let spec = Spec {
-        name: options.name.clone(),
+        name: options.name,
         dir,
         isolation: Isolation::Loopback,
         address: Ipv4Addr::LOCALHOST,
@@ -64,14 +64,14 @@ pub(crate) fn start(options: &Options, holder: Holder) -> Result<(State, Option<
         "cluster",
         "--wait=180s",
         "--name",
-        &own_name(&options.name),
+        &own_name(&state.spec.name),
     ]);
     create.arg("--config").arg(&config);
     create.arg("--kubeconfig").arg(state.spec.kubeconfig());
     let archive = state.spec.dir.join("images.tar");
     let started = command::output(&mut create)
         .and_then(|_| images::write_test_images(&archive))
-        .and_then(|()| load_images(&options.name, &archive));
+        .and_then(|()| load_images(&state.spec.name, &archive));
     match started {
         Ok(()) => Ok((state, None)),
         Err(error) => {

@@ -54,7 +54,7 @@ impl Held {
     }
 }
 
-pub(crate) fn start(options: &Options, holder: Holder) -> Result<(State, Option<Held>)> {
+pub(crate) fn start(options: Options, holder: Holder) -> Result<(State, Option<Held>)> {
     let root = nix::unistd::geteuid().is_root();
     let real_node = match options.real_node {
         RealNode::WhenRoot => root,
@@ -93,14 +93,15 @@ pub(crate) fn start(options: &Options, holder: Holder) -> Result<(State, Option<
     } else {
         Isolation::Loopback
     };
-    let dir = folder::cluster(&options.name)?;
+    let name = options.name.clone();
+    let dir = folder::cluster(&name)?;
     command::create_folder(&dir.join("logs"))?;
     let started = Starting::spawn(&dir, isolation).and_then(|mut starting| {
         let spec = starting.spec(options, isolation, real_node, &dir)?;
         starting.finish(spec, holder)
     });
     if started.is_err() {
-        remove_leftovers(&options.name)?;
+        remove_leftovers(&name)?;
     }
     started
 }
@@ -181,7 +182,7 @@ impl Starting {
 
     fn spec(
         &mut self,
-        options: &Options,
+        options: Options,
         isolation: Isolation,
         real_node: bool,
         dir: &Path,
@@ -195,7 +196,7 @@ impl Starting {
             Isolation::Loopback => (Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST, Ports::free()?),
         };
         Ok(Spec {
-            name: options.name.clone(),
+            name: options.name,
             dir: dir.to_owned(),
             isolation,
             address,

@@ -131,6 +131,8 @@ kubeAPIBurst: 400
 registryPullQPS: 0
 serializeImagePulls: false
 podCIDR: {POD_CIDR}
+# No DNS runs here: a lookup must fail at once, and without an Event at every Pod.
+clusterDNS: [127.0.0.1]
 resolvConf: ""
 "#,
         cgroup = sandbox::cgroup_name(&spec.name),

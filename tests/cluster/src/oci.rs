@@ -1,6 +1,6 @@
 //! Writes OCI image archives: the format `ctr images import` and `kind load` read.
 
-use std::{collections::BTreeMap, fs::File, io::Write, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -91,10 +91,7 @@ impl Archive {
     }
 
     fn blob(&mut self, media_type: &str, data: Vec<u8>) -> Value {
-        let digest: String = Sha256::digest(&data)
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
+        let digest = hex(&Sha256::digest(&data));
         let size = data.len();
         self.blobs.insert(digest.clone(), data);
         json!({ "mediaType": media_type, "digest": format!("sha256:{digest}"), "size": size })
@@ -102,17 +99,14 @@ impl Archive {
 
     pub(crate) fn write(&self, out: &Path) -> Result<()> {
         let what = format!("write {}", out.display());
-        let file = File::create(out).map_err(Error::io(what.clone()))?;
-        let mut archive = Layer(tar::Builder::new(Vec::new()));
+        let mut archive = Layer::new();
         let index = json!({ "schemaVersion": 2, "manifests": self.manifests });
         archive.file("oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         archive.file("index.json", 0o644, index.to_string().as_bytes())?;
         for (digest, data) in &self.blobs {
             archive.file(&format!("blobs/sha256/{digest}"), 0o644, data)?;
         }
-        let bytes = archive.finish()?;
-        let mut file = file;
-        file.write_all(&bytes).map_err(Error::io(what))
+        fs::write(out, archive.finish()?).map_err(Error::io(what))
     }
 }
 
@@ -125,6 +119,14 @@ fn header(kind: tar::EntryType, mode: u32, size: usize) -> tar::Header {
     header.set_uid(0);
     header.set_gid(0);
     header
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn architecture() -> &'static str {

@@ -114,7 +114,9 @@ pub(crate) fn remove_cgroups(cluster: &str) -> bool {
         .collect();
     // The kernel counts a killed process a little longer than waitpid does.
     command::wait_until(Duration::from_secs(5), || {
-        groups.iter().for_each(|group| remove_tree(group));
+        for group in &groups {
+            remove_tree(group);
+        }
         groups.iter().all(|group| !group.exists())
     })
 }

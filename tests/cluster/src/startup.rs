@@ -10,13 +10,13 @@ use crate::{
     control_plane::{self, Component},
     error::{Error, Result},
     fake_nodes, images, node, sandbox,
-    spec::{Isolation, Spec},
-    supervisor::Supervisor,
+    spec::Spec,
+    supervisor::{Supervisor, progress},
 };
 
 pub(crate) fn run(supervisor: &mut Supervisor) -> Result<()> {
     let spec = supervisor.spec.clone();
-    supervisor.progress("starting etcd and the API server");
+    progress("starting etcd and the API server");
     supervisor.spawn(control_plane::etcd(&spec)?)?;
     supervisor.spawn(control_plane::api_server(&spec)?)?;
     if spec.real_node {
@@ -34,7 +34,7 @@ pub(crate) fn run(supervisor: &mut Supervisor) -> Result<()> {
     supervisor.wait_for("the API server to be ready", 90, || {
         kubectl(&spec, &["get", "--raw=/readyz"])
     })?;
-    supervisor.progress("starting the controller manager, the scheduler and the nodes");
+    progress("starting the controller manager, the scheduler and the nodes");
     supervisor.spawn(control_plane::controller_manager(&spec)?)?;
     supervisor.spawn(control_plane::scheduler(&spec)?)?;
     if spec.real_node {
@@ -124,6 +124,5 @@ fn ready_nodes(spec: &Spec) -> usize {
 
 /// Whether a running cluster still answers.
 pub(crate) fn is_healthy(spec: &Spec) -> bool {
-    let _ = Isolation::Namespaces;
     kubectl(spec, &["get", "--raw=/readyz"])
 }

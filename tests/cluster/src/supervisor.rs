@@ -46,17 +46,12 @@ enum Event {
     Control(UnixStream),
 }
 
-struct Running {
-    component: Component,
-    child: Child,
-}
-
 pub(crate) struct Supervisor {
     pub(crate) spec: Spec,
     events: Receiver<Event>,
     /// Kept to start the control socket's thread once the spec is known.
     sender: Sender<Event>,
-    running: BTreeMap<&'static str, Running>,
+    running: BTreeMap<&'static str, Child>,
     detached: bool,
 }
 
@@ -99,6 +94,15 @@ pub fn run(isolation_is_namespaces: bool) -> Result<()> {
     }
     supervisor.clean_up();
     result
+}
+
+pub(crate) fn progress(text: &str) {
+    send(
+        &mut std::io::stdout(),
+        &FromSupervisor::Progress {
+            text: text.to_owned(),
+        },
+    );
 }
 
 fn watch_signals(sender: &Sender<Event>) -> Result<()> {
@@ -161,15 +165,6 @@ impl Supervisor {
         startup::run(self)
     }
 
-    pub(crate) fn progress(&self, text: &str) {
-        send(
-            &mut std::io::stdout(),
-            &FromSupervisor::Progress {
-                text: text.to_owned(),
-            },
-        );
-    }
-
     /// Components are spawned by the main thread only: the signal that ends them with their
     /// parent is bound to the thread that made them.
     pub(crate) fn spawn(&mut self, component: Component) -> Result<()> {
@@ -218,19 +213,19 @@ impl Supervisor {
                 });
             }
             match self.events.recv_timeout(Duration::from_millis(50)) {
-                Ok(Event::Stop) => return Err(Error::Stopped),
-                Ok(Event::StarterGone) if !self.detached => return Err(Error::Stopped),
-                Ok(Event::FromStarter(ToSupervisor::Detach)) => self.detached = true,
+                // The starter detaches once the cluster is ready, so here it has died.
+                Ok(Event::Stop | Event::StarterGone) | Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::Stopped);
+                }
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(Error::Stopped),
             }
         }
         Ok(())
     }
 
     fn check_running(&mut self) -> Result<()> {
-        for (name, running) in &mut self.running {
-            if let Ok(Some(status)) = running.child.try_wait() {
+        for (name, child) in &mut self.running {
+            if let Ok(Some(status)) = child.try_wait() {
                 return Err(Error::Component {
                     name: (*name).to_owned(),
                     reason: format!("it ended with {status}"),
@@ -260,11 +255,11 @@ impl Supervisor {
             let Some(pid) = status.pid().filter(|_| status != WaitStatus::StillAlive) else {
                 return;
             };
-            let ended = |running: &Running| running.child.id().cast_signed() == pid.as_raw();
+            let ended = |child: &Child| child.id().cast_signed() == pid.as_raw();
             if let Some(name) = self
                 .running
                 .iter()
-                .find(|(_, r)| ended(r))
+                .find(|(_, child)| ended(child))
                 .map(|(name, _)| *name)
             {
                 eprintln!("{name} ended: {status:?}");
@@ -299,7 +294,7 @@ impl Supervisor {
             .running
             .get(name)
             .ok_or_else(|| format!("{name} does not run"))?;
-        let pid = Pid::from_raw(running.child.id().cast_signed());
+        let pid = Pid::from_raw(child.id().cast_signed());
         let signal = match verb {
             "stop" => Signal::SIGKILL,
             "pause" => Signal::SIGSTOP,
@@ -322,8 +317,8 @@ impl Supervisor {
                 let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
             }
             Isolation::Loopback => {
-                for running in self.running.values_mut() {
-                    let _ = running.child.kill();
+                for child in self.running.values_mut() {
+                    let _ = child.kill();
                 }
             }
         }
