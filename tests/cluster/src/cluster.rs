@@ -15,40 +15,10 @@ use crate::{
     folder::{self, Holder, Provider, State},
     kind,
     native::{self, Held},
+    options::Options,
     spec::{Isolation, Spec},
     startup,
 };
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RealNode {
-    /// One real kubelet if the caller is root, none otherwise.
-    WhenRoot,
-    Always,
-    Never,
-}
-
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub name: String,
-    pub provider: Provider,
-    pub real_node: RealNode,
-    /// Each takes 1,000 Pods.
-    pub fake_nodes: u32,
-    /// A real registry that every image name leads to, instead of pulls that fail at once.
-    pub registry: bool,
-}
-
-impl Options {
-    pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            provider: Provider::Native,
-            real_node: RealNode::WhenRoot,
-            fake_nodes: 0,
-            registry: false,
-        }
-    }
-}
 
 /// A running cluster. One that `start` made goes away when this is dropped.
 #[derive(Debug)]
@@ -311,45 +281,4 @@ impl Drop for Cluster {
             );
         }
     }
-}
-
-/// Takes down the cluster of that name, or what a crash left of it.
-pub fn down(name: &str) -> Result<()> {
-    let _lock = folder::lock(name)?;
-    match State::load(name)? {
-        Some(state) if state.provider == Provider::Kind => kind::down(&state),
-        Some(state) => native::down(&state),
-        None if folder::cluster(name)?.exists() => native::remove_leftovers(name),
-        None => Err(Error::Unknown {
-            name: name.to_owned(),
-        }),
-    }
-}
-
-/// Name, a line of description.
-pub fn list() -> Result<Vec<(String, String)>> {
-    let describe = |name: String| {
-        let text = match State::load(&name) {
-            Ok(Some(state)) if state.is_running() => {
-                let spec = &state.spec;
-                let node = if spec.real_node {
-                    "1 real node"
-                } else {
-                    "no real node"
-                };
-                let pid = state
-                    .supervisor
-                    .map_or(String::new(), |p| format!(", pid {}", p.pid));
-                let provider = state.provider.name();
-                format!(
-                    "{provider}, {node}, {} fake nodes at {}{pid}",
-                    spec.fake_nodes, spec.address
-                )
-            }
-            Ok(_) => "left over from a crash; `down` removes it".to_owned(),
-            Err(error) => error.chain(),
-        };
-        (name, text)
-    };
-    Ok(folder::names()?.into_iter().map(describe).collect())
 }

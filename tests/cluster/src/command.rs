@@ -69,10 +69,6 @@ pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     fs::write(path, content).map_err(Error::io(format!("write {}", path.display())))
 }
 
-pub(crate) fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(Error::io(format!("read {}", path.display())))
-}
-
 pub(crate) fn create_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::io(format!("create the folder {}", path.display())))
 }

@@ -3,12 +3,12 @@
 use std::{net::Ipv4Addr, path::Path, process::Command};
 
 use crate::{
-    cluster::Options,
     command,
     error::{Error, Result},
     folder::{self, Holder, Provider, State},
     images,
     native::{self, Held},
+    options::Options,
     spec::{Isolation, Ports, Spec},
 };
 

@@ -17,33 +17,33 @@ use crate::{
 pub(crate) fn run(supervisor: &mut Supervisor) -> Result<()> {
     let spec = supervisor.spec.clone();
     progress("starting etcd and the API server");
-    supervisor.spawn(control_plane::etcd(&spec)?)?;
-    supervisor.spawn(control_plane::api_server(&spec)?)?;
+    supervisor.spawn(&control_plane::etcd(&spec)?)?;
+    supervisor.spawn(&control_plane::api_server(&spec)?)?;
     if spec.real_node {
         // It needs no API server, so it gets ready meanwhile.
-        supervisor.spawn(node::containerd(&spec)?)?;
+        supervisor.spawn(&node::containerd(&spec)?)?;
         let images = spec.dir.join("images.tar");
         images::write_test_images(&images)?;
         let socket = node::containerd_socket(&spec.dir);
         supervisor.wait_for("containerd", 60, || UnixStream::connect(&socket).is_ok())?;
         command::output(ctr(&spec)?.args(["images", "import"]).arg(&images))?;
         if spec.registry {
-            supervisor.spawn(node::registry(&spec)?)?;
+            supervisor.spawn(&node::registry(&spec)?)?;
         }
     }
     supervisor.wait_for("the API server to be ready", 90, || {
         kubectl(&spec, &["get", "--raw=/readyz"])
     })?;
     progress("starting the controller manager, the scheduler and the nodes");
-    supervisor.spawn(control_plane::controller_manager(&spec)?)?;
-    supervisor.spawn(control_plane::scheduler(&spec)?)?;
+    supervisor.spawn(&control_plane::controller_manager(&spec)?)?;
+    supervisor.spawn(&control_plane::scheduler(&spec)?)?;
     if spec.real_node {
         sandbox::create_cgroups(&spec.name)?;
-        supervisor.spawn(node::kubelet(&spec)?)?;
-        supervisor.spawn(node::kube_proxy(&spec)?)?;
+        supervisor.spawn(&node::kubelet(&spec)?)?;
+        supervisor.spawn(&node::kube_proxy(&spec)?)?;
     }
     if spec.fake_nodes > 0 {
-        supervisor.spawn(fake_nodes::kwok(&spec)?)?;
+        supervisor.spawn(&fake_nodes::kwok(&spec)?)?;
         let mut create = Command::new(binaries::kubectl()?);
         create
             .args(["create", "-f", "-"])

@@ -8,14 +8,24 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{BufRead, BufReader, Write},
-    os::unix::net::{UnixListener, UnixStream},
+    os::unix::net::UnixStream,
     path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
-    thread,
     time::{Duration, Instant},
 };
 
+use crate::{
+    command,
+    control_plane::Component,
+    error::{Error, Result},
+    events::{Event, watch_control, watch_signals, watch_starter},
+    network,
+    protocol::{FromSupervisor, ToSupervisor, send},
+    sandbox,
+    spec::{Isolation, Spec},
+    startup,
+};
 use nix::{
     errno::Errno,
     sys::{
@@ -24,27 +34,6 @@ use nix::{
     },
     unistd::Pid,
 };
-use signal_hook::{consts, iterator::Signals};
-
-use crate::{
-    command,
-    control_plane::Component,
-    error::{Error, Result},
-    network,
-    protocol::{FromSupervisor, ToSupervisor, receive, send},
-    sandbox,
-    spec::{Isolation, Spec},
-    startup,
-};
-
-/// Whatever can wake the supervisor up.
-enum Event {
-    FromStarter(ToSupervisor),
-    StarterGone,
-    Stop,
-    ChildEnded,
-    Control(UnixStream),
-}
 
 pub(crate) struct Supervisor {
     pub(crate) spec: Spec,
@@ -105,56 +94,6 @@ pub(crate) fn progress(text: &str) {
     );
 }
 
-fn watch_signals(sender: &Sender<Event>) -> Result<()> {
-    let wanted = [
-        consts::SIGTERM,
-        consts::SIGINT,
-        consts::SIGHUP,
-        consts::SIGCHLD,
-    ];
-    let mut signals = Signals::new(wanted).map_err(Error::io("watch for signals"))?;
-    let sender = sender.clone();
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            let event = match signal {
-                consts::SIGCHLD => Event::ChildEnded,
-                consts::SIGHUP => continue, // A closed terminal does not end a cluster.
-                _ => Event::Stop,
-            };
-            if sender.send(event).is_err() {
-                return;
-            }
-        }
-    });
-    Ok(())
-}
-
-fn watch_starter(sender: Sender<Event>) {
-    thread::spawn(move || {
-        for line in std::io::stdin().lines().map_while(std::result::Result::ok) {
-            if let Some(message) = receive(&line)
-                && sender.send(Event::FromStarter(message)).is_err()
-            {
-                return;
-            }
-        }
-        let _ = sender.send(Event::StarterGone);
-    });
-}
-
-fn watch_control(path: &Path, sender: Sender<Event>) -> Result<()> {
-    let what = format!("listen on {}", path.display());
-    let listener = UnixListener::bind(path).map_err(Error::io(what))?;
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            if sender.send(Event::Control(stream)).is_err() {
-                return;
-            }
-        }
-    });
-    Ok(())
-}
-
 impl Supervisor {
     fn start(&mut self) -> Result<()> {
         watch_control(&self.spec.control_socket(), self.sender.clone())?;
@@ -167,7 +106,7 @@ impl Supervisor {
 
     /// Components are spawned by the main thread only: the signal that ends them with their
     /// parent is bound to the thread that made them.
-    pub(crate) fn spawn(&mut self, component: Component) -> Result<()> {
+    pub(crate) fn spawn(&mut self, component: &Component) -> Result<()> {
         let log = self.spec.log(component.name);
         let what = format!("start {}", component.name);
         let file = File::options().create(true).append(true).open(&log);
@@ -191,8 +130,7 @@ impl Supervisor {
             .stderr(errors)
             .spawn()
             .map_err(Error::io(what))?;
-        self.running
-            .insert(component.name, Running { component, child });
+        self.running.insert(component.name, child);
         Ok(())
     }
 
@@ -288,9 +226,9 @@ impl Supervisor {
                 return Ok(());
             }
             let component = startup::component(&self.spec, name).map_err(|e| e.chain())?;
-            return self.spawn(component).map_err(|e| e.chain());
+            return self.spawn(&component).map_err(|e| e.chain());
         }
-        let running = self
+        let child = self
             .running
             .get(name)
             .ok_or_else(|| format!("{name} does not run"))?;

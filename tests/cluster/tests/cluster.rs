@@ -141,9 +141,9 @@ fn a_killed_starter_leaves_nothing() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut line = String::new();
+    let mut printed = String::new();
     BufReader::new(starter.stdout.take().unwrap())
-        .read_line(&mut line)
+        .read_line(&mut printed)
         .unwrap();
     let cluster = Cluster::find("test-killed").unwrap();
     apply(&cluster, POD);
