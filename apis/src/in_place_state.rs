@@ -25,10 +25,11 @@ pub struct InPlaceState {
     /// Whether images were changed; read by OpenKruise.
     #[serde(default)]
     pub update_images: bool,
-    /// Images that admission rewrote on their way into the Pod, by container. Without this record
-    /// a rewriting webhook and the template would restart the container for ever.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub admitted_images: BTreeMap<String, AdmittedImage>,
+    /// The Pod's generation before the patch. Up to the next one, an image that is not the
+    /// template's is what admission made of our patch; beyond, somebody edited the Pod. Without it
+    /// a rewriting webhook and the template would take turns for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
 }
 
 /// A container as it was when its replacement was asked for.
@@ -48,15 +49,6 @@ pub struct LastContainer {
     /// The image text it was started with; absent when OpenKruise wrote the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-}
-
-/// An image text that is not the template's, and why that is right.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AdmittedImage {
-    /// What the template says.
-    pub template: String,
-    /// What admission made of it.
-    pub pod: String,
 }
 
 impl InPlaceState {

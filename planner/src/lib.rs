@@ -1,1 +1,28 @@
-//! What should happen next.
+//! What should happen next: a [`Snapshot`] in, a [`Plan`] out.
+//!
+//! Reading order: [`snapshot`] (all that a decision may look at), [`plan`] and [`effect`] (what
+//! comes out), [`reason`] (why a Pod waits), then [`clone_set`], which decides, with the rules it
+//! is made of: [`revision`], [`in_place`], [`budget`], [`order`], [`ownership`].
+//!
+//! Invariant: nothing here has a client, a clock, randomness, a hash map or a log.
+
+pub mod budget;
+pub mod clone_set;
+pub mod effect;
+pub mod in_place;
+pub mod order;
+pub mod ownership;
+pub mod plan;
+pub mod pod;
+pub mod reason;
+pub mod revision;
+pub mod snapshot;
+pub mod status;
+pub mod template;
+
+pub use effect::Effect;
+pub use plan::Plan;
+pub use pod::Pod;
+pub use reason::Reason;
+pub use revision::Revision;
+pub use snapshot::Snapshot;

@@ -1,0 +1,125 @@
+//! Bringing Pods to their targets: drain, patch, undrain; or delete.
+
+use apis::update_strategy::PodUpdatePolicy;
+use jiff::SignedDuration;
+
+use super::Context;
+use crate::effect::{Disruption, Effect, Target};
+use crate::in_place::{self, Changes, Progress, Way};
+use crate::pod::Gate;
+use crate::reason::Reason;
+
+impl Context<'_> {
+    /// Opens gates: of new Pods, and of Pods whose patch the kubelet has seen. From then on the
+    /// containers' own readiness decides. Waiting for the new container to run instead would cost
+    /// another relist of the kubelet (about a second per Pod).
+    pub(super) fn finish_updates(&mut self) {
+        for p in self.pods.iter_mut().filter(|p| p.active && !p.held) {
+            let restarts = matches!(&p.target, Some((_, Way::InPlace(c))) if !c.images.is_empty());
+            if restarts {
+                continue;
+            }
+            let judged = match p.pod.gate() {
+                Gate::Unset => None,
+                Gate::Closed { .. } if may_undrain(p.pod, &p.progress) => {
+                    let condition = p.pod.condition(apis::names::IN_PLACE_READY_CONDITION);
+                    condition.map(|(index, _)| (index, p.pod.generation()))
+                }
+                Gate::Closed { .. } | Gate::Open | Gate::Missing => continue,
+            };
+            let target = Target::of(&p.pod.metadata);
+            self.effects.push(Effect::OpenGate {
+                target,
+                at: self.s.now,
+                judged,
+            });
+        }
+    }
+
+    /// Takes the next step of every Pod that is not at its target. Pods are in update order;
+    /// a Pod that the budget forbids is skipped, not stopped at, because a broken one further on
+    /// may be replaced at no cost.
+    pub(super) fn update(&mut self) {
+        for index in 0..self.pods.len() {
+            let p = &self.pods[index];
+            let Some((target, way)) = p.target.clone() else {
+                continue;
+            };
+            let reason = match way {
+                Way::Arrived => continue,
+                Way::InPlace(changes) => self.step(index, &target, &changes),
+                Way::Recreate(reason) => self.recreate(index, reason),
+            };
+            self.pods[index].reason = reason;
+        }
+    }
+
+    fn step(&mut self, index: usize, target: &crate::Revision, changes: &Changes) -> Reason {
+        let pod = self.pods[index].pod;
+        let now = self.s.now;
+        let disruption = match pod.gate() {
+            // Labels and annotations disturb nobody.
+            _ if changes.images.is_empty() => Disruption::None,
+            Gate::Closed { since } => {
+                let grace = SignedDuration::from_secs(self.s.set.grace_seconds.into());
+                let until = since.and_then(|since| since.saturating_add(grace).ok());
+                if let Some(until) = until.filter(|until| *until > now) {
+                    self.wake(until);
+                    return Reason::WaitingGrace;
+                }
+                Disruption::None
+            }
+            Gate::Open | Gate::Unset if pod.is_ready() => {
+                return match self.disrupt(index) {
+                    Err(waiting) => waiting,
+                    Ok(disruption) => {
+                        let target = Target::of(&pod.metadata);
+                        self.effects.push(Effect::Drain {
+                            target,
+                            at: now,
+                            disruption,
+                        });
+                        Reason::Draining
+                    }
+                };
+            }
+            Gate::Open | Gate::Unset => Disruption::None,
+            Gate::Missing => match self.disrupt(index) {
+                Err(waiting) => return waiting,
+                Ok(disruption) => disruption,
+            },
+        };
+        self.effects
+            .push(in_place::patch_pod(pod, target, changes, now, disruption));
+        Reason::WaitingKubelet
+    }
+
+    fn recreate(&mut self, index: usize, reason: Reason) -> Reason {
+        if self.s.set.policy == PodUpdatePolicy::InPlaceOnly {
+            return reason;
+        }
+        match self.disrupt(index) {
+            Err(waiting) => waiting,
+            Ok(disruption) => {
+                let target = Target::of(&self.pods[index].pod.metadata);
+                let why = format!("it is replaced because {reason}");
+                self.effects.push(Effect::DeletePod {
+                    target,
+                    why,
+                    disruption,
+                });
+                Reason::Terminating
+            }
+        }
+    }
+}
+
+/// Whether the kubelet has seen what was patched. One before 1.34 never says, so there the new
+/// containers have to run.
+fn may_undrain(pod: &crate::Pod, progress: &Progress) -> bool {
+    match progress {
+        Progress::Done => true,
+        Progress::Restarting(_) => pod.status.observed_generation.is_some(),
+        Progress::Unseen => false,
+    }
+}

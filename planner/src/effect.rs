@@ -1,0 +1,364 @@
+//! The closed list of writes, each a whole sentence: target, body and, as its precondition, what
+//! the decision looked at. A failed precondition is no error: the view was old.
+
+use apis::names;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Value, json};
+
+/// The object an effect is about, as it was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// Name.
+    pub name: String,
+    /// UID: another object of the same name is never meant.
+    pub uid: String,
+    /// The version that was looked at.
+    pub resource_version: String,
+}
+
+impl Target {
+    /// From an object's metadata.
+    pub fn of(metadata: &ObjectMeta) -> Self {
+        Self {
+            name: metadata.name.clone().unwrap_or_default(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// Whether carrying out an effect takes an available Pod away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disruption {
+    /// It was counted against the budget.
+    Counted,
+    /// The Pod was not available to begin with, or stays so.
+    None,
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Record a template.
+    CreateRevision {
+        /// Its name.
+        name: String,
+        /// The `ControllerRevision`.
+        body: Value,
+    },
+    /// A template returns: its revision becomes the newest again.
+    RenumberRevision {
+        /// Which.
+        target: Target,
+        /// Its new number.
+        number: i64,
+    },
+    /// Forget a template.
+    DeleteRevision {
+        /// Which.
+        target: Target,
+    },
+    /// Become the controller of an orphan.
+    Adopt {
+        /// Which Pod.
+        target: Target,
+        /// The owner reference to add.
+        owner: Value,
+        /// Whether there is a list to add it to.
+        has_references: bool,
+    },
+    /// Let go of a Pod whose labels left the selector.
+    Release {
+        /// Which Pod.
+        target: Target,
+        /// Where its owner reference stands.
+        index: usize,
+    },
+    /// Make a Pod.
+    CreatePod {
+        /// Its name; derived from what was seen, so that a repeat after a lost reply meets
+        /// "already exists" instead of making a second Pod.
+        name: String,
+        /// Name of its revision.
+        revision: String,
+        /// The Pod.
+        body: Value,
+    },
+    /// Delete a Pod.
+    DeletePod {
+        /// Which.
+        target: Target,
+        /// Why, for the Event.
+        why: String,
+        /// See [`Disruption`].
+        disruption: Disruption,
+    },
+    /// Take a Pod out of its Services: gate False and Ready False in one write.
+    Drain {
+        /// Which Pod.
+        target: Target,
+        /// When.
+        at: Timestamp,
+        /// See [`Disruption`].
+        disruption: Disruption,
+    },
+    /// Change a Pod in place.
+    PatchPod {
+        /// Which.
+        target: Target,
+        /// Name of the revision it is brought to.
+        revision: String,
+        /// Images that change, as `container: old -> new`, for the Event.
+        images: Vec<String>,
+        /// The JSON patch, with its `test`s.
+        patch: Vec<Value>,
+        /// See [`Disruption`].
+        disruption: Disruption,
+    },
+    /// Let a Pod into its Services as soon as its containers are ready.
+    OpenGate {
+        /// Which Pod.
+        target: Target,
+        /// When.
+        at: Timestamp,
+        /// Index of the gate's condition and the generation it was judged at; None for a new Pod,
+        /// which has no such condition yet.
+        judged: Option<(usize, i64)>,
+    },
+}
+
+/// What is asked of the API server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// How.
+    pub verb: Verb,
+    /// Of what kind.
+    pub resource: Resource,
+    /// Which object.
+    pub name: String,
+    /// With what.
+    pub body: Value,
+}
+
+/// The verbs that effects use. There is no update: a PUT would carry fields that are not ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// POST.
+    Create,
+    /// DELETE with preconditions in the body.
+    Delete,
+    /// RFC 6902.
+    JsonPatch,
+    /// Kubernetes' own merge, lists by key.
+    StrategicPatch,
+    /// RFC 7396.
+    MergePatch,
+}
+
+/// The resources that effects write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// `pods`.
+    Pods,
+    /// `pods/status`.
+    PodsStatus,
+    /// `controllerrevisions`.
+    ControllerRevisions,
+}
+
+impl Effect {
+    /// Name of the object written.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::CreateRevision { name, .. } | Self::CreatePod { name, .. } => name,
+            Self::RenumberRevision { target, .. }
+            | Self::DeleteRevision { target }
+            | Self::Adopt { target, .. }
+            | Self::Release { target, .. }
+            | Self::DeletePod { target, .. }
+            | Self::Drain { target, .. }
+            | Self::PatchPod { target, .. }
+            | Self::OpenGate { target, .. } => &target.name,
+        }
+    }
+
+    /// UID of the object written, where it exists.
+    pub fn uid(&self) -> Option<&str> {
+        match self {
+            Self::CreateRevision { .. } | Self::CreatePod { .. } => None,
+            Self::RenumberRevision { target, .. }
+            | Self::DeleteRevision { target }
+            | Self::Adopt { target, .. }
+            | Self::Release { target, .. }
+            | Self::DeletePod { target, .. }
+            | Self::Drain { target, .. }
+            | Self::PatchPod { target, .. }
+            | Self::OpenGate { target, .. } => Some(&target.uid),
+        }
+    }
+
+    /// Whether it was counted against the budget.
+    pub fn disruption(&self) -> Disruption {
+        match self {
+            Self::DeletePod { disruption, .. }
+            | Self::Drain { disruption, .. }
+            | Self::PatchPod { disruption, .. } => *disruption,
+            Self::CreateRevision { .. }
+            | Self::RenumberRevision { .. }
+            | Self::DeleteRevision { .. }
+            | Self::Adopt { .. }
+            | Self::Release { .. }
+            | Self::CreatePod { .. }
+            | Self::OpenGate { .. } => Disruption::None,
+        }
+    }
+
+    /// The request that carries it out.
+    pub fn request(&self) -> Request {
+        let (verb, resource, body) = match self {
+            Self::CreateRevision { body, .. } => {
+                (Verb::Create, Resource::ControllerRevisions, body.clone())
+            }
+            Self::RenumberRevision { target, number } => {
+                let version = &target.resource_version;
+                let body = json!({"metadata": {"uid": target.uid, "resourceVersion": version},
+                    "revision": number});
+                (Verb::MergePatch, Resource::ControllerRevisions, body)
+            }
+            Self::DeleteRevision { target } => (
+                Verb::Delete,
+                Resource::ControllerRevisions,
+                preconditions(target),
+            ),
+            Self::Adopt {
+                target,
+                owner,
+                has_references,
+            } => (
+                Verb::JsonPatch,
+                Resource::Pods,
+                adopt(target, owner, *has_references),
+            ),
+            Self::Release { target, index } => {
+                let path = format!("/metadata/ownerReferences/{index}");
+                let version = test("/metadata/resourceVersion", &target.resource_version);
+                let body = json!([test_uid(target), version, {"op": "remove", "path": path}]);
+                (Verb::JsonPatch, Resource::Pods, body)
+            }
+            Self::CreatePod { body, .. } => (Verb::Create, Resource::Pods, body.clone()),
+            Self::DeletePod { target, .. } => (Verb::Delete, Resource::Pods, preconditions(target)),
+            Self::Drain { target, at, .. } => {
+                let gate = condition("False", Some(names::REASON_START_UPDATE), *at);
+                (
+                    Verb::StrategicPatch,
+                    Resource::PodsStatus,
+                    json!({
+                        "metadata": {"uid": target.uid},
+                        "status": {"conditions": [
+                            with_type(gate, names::IN_PLACE_READY_CONDITION),
+                            with_type(
+                                condition("False", Some(names::REASON_GATES_NOT_READY), *at),
+                                names::READY_CONDITION,
+                            ),
+                        ]}
+                    }),
+                )
+            }
+            Self::PatchPod { patch, .. } => {
+                (Verb::JsonPatch, Resource::Pods, Value::Array(patch.clone()))
+            }
+            Self::OpenGate {
+                target,
+                at,
+                judged: None,
+            } => {
+                let gate = with_type(
+                    condition("True", None, *at),
+                    names::IN_PLACE_READY_CONDITION,
+                );
+                let body =
+                    json!({"metadata": {"uid": target.uid}, "status": {"conditions": [gate]}});
+                (Verb::StrategicPatch, Resource::PodsStatus, body)
+            }
+            Self::OpenGate {
+                target,
+                at,
+                judged: Some((index, generation)),
+            } => {
+                let gate = with_type(
+                    condition("True", None, *at),
+                    names::IN_PLACE_READY_CONDITION,
+                );
+                let path = format!("/status/conditions/{index}");
+                let body = json!([
+                    test_uid(target),
+                    // Whoever changed the spec meanwhile wants the Pod drained.
+                    {"op": "test", "path": "/metadata/generation", "value": generation},
+                    test(&format!("{path}/type"), names::IN_PLACE_READY_CONDITION),
+                    {"op": "replace", "path": path, "value": gate},
+                ]);
+                (Verb::JsonPatch, Resource::PodsStatus, body)
+            }
+        };
+        Request {
+            verb,
+            resource,
+            name: self.name().to_owned(),
+            body,
+        }
+    }
+}
+
+fn adopt(target: &Target, owner: &Value, has_references: bool) -> Value {
+    let version = test("/metadata/resourceVersion", &target.resource_version);
+    let add = if has_references {
+        json!({"op": "add", "path": "/metadata/ownerReferences/-", "value": owner})
+    } else {
+        json!({"op": "add", "path": "/metadata/ownerReferences", "value": [owner]})
+    };
+    json!([test_uid(target), version, add])
+}
+
+fn preconditions(target: &Target) -> Value {
+    json!({"preconditions": {"uid": target.uid, "resourceVersion": target.resource_version}})
+}
+
+fn condition(status: &str, reason: Option<&str>, at: Timestamp) -> Value {
+    let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    match reason {
+        Some(reason) => json!({"status": status, "reason": reason, "lastTransitionTime": at}),
+        // null takes the reason of the drain away.
+        None => json!({"status": status, "lastTransitionTime": at}),
+    }
+}
+
+fn with_type(mut condition: Value, name: &str) -> Value {
+    condition["type"] = name.into();
+    condition
+}
+
+/// A JSON-patch `test`.
+pub(crate) fn test(path: &str, value: &str) -> Value {
+    json!({"op": "test", "path": path, "value": value})
+}
+
+pub(crate) fn test_uid(target: &Target) -> Value {
+    test("/metadata/uid", &target.uid)
+}
+
+/// JSON-patch operations that set one annotation.
+pub(crate) fn set_annotation(key: &str, value: &str, has_annotations: bool) -> Vec<Value> {
+    let mut ops = Vec::new();
+    if !has_annotations {
+        ops.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+    }
+    let path = format!("/metadata/annotations/{}", escape(key));
+    ops.push(json!({"op": "add", "path": path, "value": value}));
+    ops
+}
+
+/// A key as a JSON pointer token (RFC 6901).
+pub(crate) fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}

@@ -1,0 +1,175 @@
+//! The one patch that changes a Pod: images, labels, annotations, revision label and record.
+
+use apis::in_place_state::{InPlaceState, LastContainer};
+use apis::names;
+use serde_json::{Value, json};
+
+use super::{Changes, ImageChange, KeyChange, List, Map};
+use crate::effect::{Disruption, Effect, Target, escape, set_annotation, test, test_uid};
+use crate::pod::Gate;
+use crate::{Pod, Revision};
+
+/// The effect that brings `pod` to `target`. Its `test`s are what the decision looked at: the Pod
+/// itself, the containers by name and image, and whether it is out of its Services.
+pub(crate) fn patch_pod(
+    pod: &Pod,
+    target: &Revision,
+    changes: &Changes,
+    now: jiff::Timestamp,
+    disruption: Disruption,
+) -> Effect {
+    let at = Target::of(&pod.metadata);
+    let mut ops = vec![test_uid(&at)];
+    if !changes.images.is_empty() {
+        ops.extend(test_out_of_service(pod));
+    }
+    for change in &changes.images {
+        ops.extend(image_ops(change));
+    }
+    ops.extend(changes.keys.iter().map(key_op));
+    ops.extend(label_ops(pod, target));
+    if !changes.images.is_empty() {
+        let record = record(pod, target, changes, now).to_json();
+        let annotated = pod.metadata.annotations.is_some()
+            || changes
+                .keys
+                .iter()
+                .any(|c| c.map == Map::Annotations && c.to.is_some());
+        ops.extend(set_annotation(
+            names::IN_PLACE_STATE_ANNOTATION,
+            &record,
+            annotated,
+        ));
+    }
+    ops.splice(1..1, missing_maps(pod, changes));
+    Effect::PatchPod {
+        target: at,
+        revision: target.name().to_owned(),
+        images: changes
+            .images
+            .iter()
+            .map(|c| format!("{}: {} -> {}", c.container, c.from, c.to))
+            .collect(),
+        patch: ops,
+        disruption,
+    }
+}
+
+/// Between the decision and the write the Pod may have become Ready: the server has to refuse the
+/// patch then, or traffic would meet a restarting container.
+fn test_out_of_service(pod: &Pod) -> Vec<Value> {
+    let condition = match pod.gate() {
+        Gate::Closed { .. } => pod.condition(names::IN_PLACE_READY_CONDITION),
+        // Without a gate there is nothing to drain; the budget alone protects the Pod.
+        Gate::Missing => None,
+        Gate::Unset | Gate::Open => pod.condition(names::READY_CONDITION),
+    };
+    let Some((index, condition)) = condition else {
+        return Vec::new();
+    };
+    vec![
+        test(
+            &format!("/status/conditions/{index}/type"),
+            &condition.type_,
+        ),
+        test(
+            &format!("/status/conditions/{index}/status"),
+            &condition.status,
+        ),
+    ]
+}
+
+fn image_ops(change: &ImageChange) -> [Value; 3] {
+    let list = match change.list {
+        List::App => "containers",
+        List::Init => "initContainers",
+    };
+    let path = format!("/spec/{list}/{}", change.index);
+    [
+        test(&format!("{path}/name"), &change.container),
+        test(&format!("{path}/image"), &change.from),
+        json!({"op": "replace", "path": format!("{path}/image"), "value": change.to}),
+    ]
+}
+
+fn pointer(map: Map, key: &str) -> String {
+    let map = match map {
+        Map::Labels => "labels",
+        Map::Annotations => "annotations",
+    };
+    format!("/metadata/{map}/{}", escape(key))
+}
+
+fn key_op(change: &KeyChange) -> Value {
+    let path = pointer(change.map, &change.key);
+    match &change.to {
+        Some(value) => json!({"op": "add", "path": path, "value": value}),
+        // Only keys that are there are ever chosen for removal.
+        None => json!({"op": "remove", "path": path}),
+    }
+}
+
+/// `add` needs its parent: a Pod without a single label or annotation has no map to add to.
+fn missing_maps(pod: &Pod, changes: &Changes) -> Vec<Value> {
+    let mut ops = Vec::new();
+    if pod.metadata.labels.is_none() {
+        ops.push(json!({"op": "add", "path": "/metadata/labels", "value": {}}));
+    }
+    let annotates = changes
+        .keys
+        .iter()
+        .any(|c| c.map == Map::Annotations && c.to.is_some());
+    if annotates && pod.metadata.annotations.is_none() {
+        ops.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+    }
+    ops
+}
+
+fn label_ops(pod: &Pod, target: &Revision) -> Vec<Value> {
+    if pod.revision_hash() == Some(target.hash()) {
+        return Vec::new();
+    }
+    [
+        (names::REVISION_LABEL, target.name()),
+        (names::TEMPLATE_HASH_LABEL, target.hash()),
+    ]
+    .into_iter()
+    .map(|(key, value)| json!({"op": "add", "path": pointer(Map::Labels, key), "value": value}))
+    .collect()
+}
+
+/// What ran before the patch. A container of an earlier, unfinished patch keeps what was recorded
+/// of it: it still runs (or last ran) the image of that time, whatever the spec said in between.
+fn record(pod: &Pod, target: &Revision, changes: &Changes, now: jiff::Timestamp) -> InPlaceState {
+    let mut state = pod.in_place_state().unwrap_or_default();
+    let before = std::mem::take(&mut state.last);
+    state.revision = target.name().to_owned();
+    state.update_timestamp = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    state.update_images = true;
+    state.generation = Some(pod.generation());
+    for change in &changes.images {
+        let Some(status) = pod.container_status(&change.container) else {
+            continue;
+        };
+        let container_id = status.container_id.as_deref().map(str::to_owned);
+        let image = before
+            .get(&change.container)
+            .filter(|last| last.container_id == container_id)
+            .and_then(|last| last.image.clone())
+            .unwrap_or_else(|| change.from.clone());
+        let image_id = status.image_id.to_string();
+        let last = LastContainer {
+            image_id,
+            container_id,
+            image: Some(image),
+        };
+        state.last.insert(change.container.clone(), last);
+    }
+    // Containers that an earlier patch restarts and this one leaves alone are still awaited.
+    for (container, last) in before {
+        if super::progress::is_awaited(pod, &container, &last) {
+            state.last.entry(container).or_insert(last);
+        }
+    }
+    state
+}

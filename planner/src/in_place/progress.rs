@@ -1,0 +1,107 @@
+//! Is an update in place done?
+//!
+//! Done means: the kubelet has seen the patch (`observedGeneration`), and every container that the
+//! patch restarts runs under another container ID than the one recorded at the patch - or under
+//! the same one, if that was started with the very image the spec names again (a change taken back
+//! before the kubelet acted). Image IDs and names prove nothing: two tags of one digest restart
+//! the container and keep both.
+
+use apis::in_place_state::LastContainer;
+
+use crate::Pod;
+use crate::pod::ContainerStatus;
+use crate::reason::Reason;
+
+/// How far the kubelet has come with the Pod's spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Everything runs as the spec says.
+    Done,
+    /// The kubelet has seen the spec and restarts containers.
+    Restarting(Reason),
+    /// The kubelet has not seen the spec.
+    Unseen,
+}
+
+/// Judges `pod` by its record.
+pub(crate) fn progress(pod: &Pod) -> Progress {
+    let Some(state) = pod.in_place_state().filter(|state| !state.last.is_empty()) else {
+        return Progress::Done;
+    };
+    match pod.status.observed_generation {
+        Some(seen) if seen < pod.generation() => return Progress::Unseen,
+        // A kubelet before 1.34 never says so; the container IDs below have to do.
+        Some(_) | None => {}
+    }
+    let awaited = state
+        .last
+        .iter()
+        .filter(|(name, last)| is_awaited(pod, name, last));
+    let reasons = awaited.map(|(name, _)| trouble(pod, Some(name)).unwrap_or(Reason::Patched));
+    // The most telling reason first: a container that cannot start rather than one that may yet.
+    match reasons.max_by_key(Reason::needs_a_person) {
+        Some(reason) => Progress::Restarting(reason),
+        None => Progress::Done,
+    }
+}
+
+/// Whether the container recorded as `last` has yet to be replaced.
+pub(super) fn is_awaited(pod: &Pod, name: &str, last: &LastContainer) -> bool {
+    let Some(status) = pod.container_status(name) else {
+        return true;
+    };
+    if status.state.running.is_none() {
+        return true;
+    }
+    match &last.container_id {
+        Some(id) if status.container_id.as_deref() == Some(id) => !was_kept(pod, name, last),
+        Some(_) => false,
+        // OpenKruise's record has the image ID only.
+        None => *status.image_id == *last.image_id && !image_is_reported(pod, name, status),
+    }
+}
+
+/// The spec names the image again that the recorded container was started with.
+fn was_kept(pod: &Pod, name: &str, last: &LastContainer) -> bool {
+    let spec = spec_image(pod, name);
+    spec.is_some() && spec == last.image.as_deref()
+}
+
+fn image_is_reported(pod: &Pod, name: &str, status: &ContainerStatus) -> bool {
+    spec_image(pod, name) == Some(&*status.image)
+}
+
+fn spec_image<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
+    let mut containers = pod.spec.containers.iter().chain(&pod.spec.init_containers);
+    containers.find(|c| &*c.name == name).map(|c| &*c.image)
+}
+
+/// A container that cannot run, of all or of the one called `only`.
+pub(crate) fn trouble(pod: &Pod, only: Option<&str>) -> Option<Reason> {
+    let mut statuses = pod
+        .container_statuses()
+        .filter(|s| only.is_none_or(|n| &*s.name == n));
+    statuses.find_map(|status| {
+        let waiting = status.state.waiting.as_ref()?;
+        let reason = waiting.reason.as_deref()?;
+        let container = status.name.to_string();
+        let message = match waiting.message.as_deref() {
+            Some(message) => format!("{reason}: {message}"),
+            None => reason.to_owned(),
+        };
+        match reason {
+            "ErrImagePull"
+            | "ImagePullBackOff"
+            | "InvalidImageName"
+            | "ErrImageNeverPull"
+            | "RegistryUnavailable"
+            | "ImageInspectError" => Some(Reason::ImagePull { container, message }),
+            "CrashLoopBackOff"
+            | "CreateContainerError"
+            | "CreateContainerConfigError"
+            | "RunContainerError"
+            | "StartError" => Some(Reason::CrashLoop { container, message }),
+            _ => None,
+        }
+    })
+}

@@ -1,0 +1,56 @@
+//! Whose Pod it is: adopt what matches and has no owner, release what no longer matches.
+
+use std::sync::Arc;
+
+use kube::core::SelectorExt;
+use serde_json::{Value, json};
+
+use crate::effect::{Effect, Target};
+use crate::{Pod, Snapshot};
+
+/// The owner reference that makes the set a Pod's controller.
+pub(crate) fn owner_reference(s: &Snapshot) -> Value {
+    json!({
+        "apiVersion": "apps.kruise.io/v1beta1",
+        "kind": "CloneSet",
+        "name": s.name(),
+        "uid": s.uid(),
+        "controller": true,
+        "blockOwnerDeletion": true,
+    })
+}
+
+/// Adoptions and releases that are due, and the Pods that are the set's own.
+pub(crate) fn claim(s: &Snapshot) -> (Vec<Effect>, Vec<&Arc<Pod>>) {
+    let mut effects = Vec::new();
+    let mut owned = Vec::new();
+    for pod in &s.pods {
+        if s.set.selector.matches(pod.labels()) {
+            owned.push(pod);
+        } else if !pod.is_terminating() {
+            let index = pod
+                .metadata
+                .owner_references
+                .iter()
+                .flatten()
+                .position(|reference| reference.uid == s.uid());
+            if let Some(index) = index {
+                effects.push(Effect::Release {
+                    target: Target::of(&pod.metadata),
+                    index,
+                });
+            }
+        }
+    }
+    for pod in &s.orphans {
+        if pod.is_active() && s.set.selector.matches(pod.labels()) {
+            let has_references = pod.metadata.owner_references.is_some();
+            effects.push(Effect::Adopt {
+                target: Target::of(&pod.metadata),
+                owner: owner_reference(s),
+                has_references,
+            });
+        }
+    }
+    (effects, owned)
+}

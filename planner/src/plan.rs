@@ -1,0 +1,63 @@
+//! What a decision comes to: writes, status, when to look again.
+
+use apis::CloneSetStatus;
+use jiff::Timestamp;
+
+use crate::budget::Budget;
+use crate::effect::{Disruption, Effect};
+use crate::reason::Reason;
+
+/// Everything to do about one snapshot.
+#[derive(Debug)]
+pub struct Plan {
+    /// Writes, in the order in which they matter.
+    pub effects: Vec<Effect>,
+    /// The status as observed; it never speaks of effects that have not happened.
+    pub status: CloneSetStatus,
+    /// Look again then, even if nothing happens.
+    pub wake_at: Option<Timestamp>,
+    /// Every Pod with its one reason, by name.
+    pub pods: Vec<(String, Reason)>,
+    /// What the effects may take away, as it was before any was chosen.
+    pub budget: Budget,
+}
+
+/// A plan that would break a promise.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "plan takes {disrupted} of {available} available Pods away although {floor} must stay; \
+     nothing is done"
+)]
+pub struct OverBudget {
+    /// Available Pods that effects take away.
+    pub disrupted: u32,
+    /// Available Pods.
+    pub available: u32,
+    /// So many must stay.
+    pub floor: u32,
+}
+
+impl Plan {
+    /// Counts the effects against the budget once more, independently of how they were chosen.
+    ///
+    /// # Errors
+    /// [`OverBudget`], which means a fault in the planner: the caller performs nothing.
+    pub fn check(&self) -> Result<(), OverBudget> {
+        let counted = self
+            .effects
+            .iter()
+            .filter(|e| e.disruption() == Disruption::Counted)
+            .count();
+        let disrupted = u32::try_from(counted).unwrap_or(u32::MAX);
+        let Budget { available, floor } = self.budget;
+        if disrupted == 0 || available.saturating_sub(disrupted) >= floor {
+            Ok(())
+        } else {
+            Err(OverBudget {
+                disrupted,
+                available,
+                floor,
+            })
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! The facts of one Pod that decisions need, decoded from what the API server sends and nothing
+//! more: a full Pod would cost ten times the memory.
+
+use std::collections::BTreeMap;
+
+use apis::in_place_state::InPlaceState;
+use apis::names;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde::{Deserialize, Serialize};
+
+/// A Pod, projected.
+#[derive(kube::Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[resource(inherit = k8s_openapi::api::core::v1::Pod)]
+pub struct Pod {
+    /// Trimmed by the cache: no managed fields.
+    pub metadata: ObjectMeta,
+    /// See [`PodSpec`].
+    #[serde(default)]
+    pub spec: PodSpec,
+    /// See [`PodStatus`].
+    #[serde(default)]
+    pub status: PodStatus,
+}
+
+/// `spec`, projected.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodSpec {
+    /// Empty until scheduled.
+    pub node_name: Option<Box<str>>,
+    /// App containers.
+    pub containers: Vec<Container>,
+    /// Init containers, native sidecars among them.
+    pub init_containers: Vec<Container>,
+    /// Conditions that Ready waits for.
+    pub readiness_gates: Vec<ReadinessGate>,
+}
+
+/// A container of the spec, projected.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Container {
+    /// Unique in the Pod.
+    pub name: Box<str>,
+    /// As admitted.
+    pub image: Box<str>,
+    /// `Always` makes an init container a native sidecar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_policy: Option<Box<str>>,
+}
+
+/// A readiness gate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReadinessGate {
+    /// Type of the condition it waits for.
+    pub condition_type: Box<str>,
+}
+
+/// `status`, projected.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodStatus {
+    /// Pending, Running, Succeeded, Failed or Unknown.
+    pub phase: Option<Box<str>>,
+    /// Which generation of the spec the kubelet has seen (Kubernetes 1.34 and newer).
+    pub observed_generation: Option<i64>,
+    /// Pod conditions.
+    pub conditions: Vec<PodCondition>,
+    /// App containers.
+    pub container_statuses: Vec<ContainerStatus>,
+    /// Init containers.
+    pub init_container_statuses: Vec<ContainerStatus>,
+}
+
+/// A Pod condition, projected.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodCondition {
+    /// Type.
+    #[serde(rename = "type")]
+    pub type_: Box<str>,
+    /// True, False or Unknown.
+    pub status: Box<str>,
+    /// When the status last changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_transition_time: Option<Time>,
+}
+
+/// A container's status, projected.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ContainerStatus {
+    /// Name.
+    pub name: Box<str>,
+    /// Passed its readiness probe.
+    pub ready: bool,
+    /// Times it was started again.
+    pub restart_count: i32,
+    /// As the runtime calls it; may be any tag of the same digest.
+    pub image: Box<str>,
+    /// Digest.
+    #[serde(rename = "imageID")]
+    pub image_id: Box<str>,
+    /// Changes with every start.
+    #[serde(rename = "containerID", skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<Box<str>>,
+    /// What it is doing.
+    pub state: ContainerState,
+}
+
+/// A container's state: at most one is set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerState {
+    /// Runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running: Option<Running>,
+    /// Does not run yet, or not again yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+}
+
+/// Since when it runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Running {
+    /// The kubelet's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+}
+
+/// Why it waits.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Waiting {
+    /// `ErrImagePull`, `CrashLoopBackOff` …
+    pub reason: Option<Box<str>>,
+    /// The kubelet's sentence.
+    pub message: Option<Box<str>>,
+}
+
+/// The readiness gate of in-place updates on one Pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// The Pod does not carry the gate (it was made by somebody else).
+    Missing,
+    /// The Pod carries it and nobody has set it: the Pod is new.
+    Unset,
+    /// True.
+    Open,
+    /// False: the Pod is drained.
+    Closed {
+        /// When it was closed.
+        since: Option<Timestamp>,
+    },
+}
+
+impl Pod {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// Its UID.
+    pub fn uid(&self) -> &str {
+        self.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Its spec's generation.
+    pub fn generation(&self) -> i64 {
+        self.metadata.generation.unwrap_or_default()
+    }
+
+    /// Its labels.
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        const NONE: &BTreeMap<String, String> = &BTreeMap::new();
+        self.metadata.labels.as_ref().unwrap_or(NONE)
+    }
+
+    /// Its annotations.
+    pub fn annotations(&self) -> &BTreeMap<String, String> {
+        const NONE: &BTreeMap<String, String> = &BTreeMap::new();
+        self.metadata.annotations.as_ref().unwrap_or(NONE)
+    }
+
+    /// Hash of the revision it was last brought to: the last `-` token of the label, because the
+    /// label carries the bare hash in some installations and `<set>-<hash>` in others.
+    pub fn revision_hash(&self) -> Option<&str> {
+        let label = self.labels().get(names::REVISION_LABEL)?;
+        label.rsplit('-').next().filter(|hash| !hash.is_empty())
+    }
+
+    /// On its way out.
+    pub fn is_terminating(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Ran to its end; will never serve again.
+    pub fn is_finished(&self) -> bool {
+        matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"))
+    }
+
+    /// Counts as a replica.
+    pub fn is_active(&self) -> bool {
+        !self.is_terminating() && !self.is_finished()
+    }
+
+    /// The condition of type `name`, with its index.
+    pub fn condition(&self, name: &str) -> Option<(usize, &PodCondition)> {
+        self.status
+            .conditions
+            .iter()
+            .enumerate()
+            .find(|(_, c)| &*c.type_ == name)
+    }
+
+    /// Serves: Endpoints list it.
+    pub fn is_ready(&self) -> bool {
+        self.status.phase.as_deref() == Some("Running")
+            && self
+                .condition(names::READY_CONDITION)
+                .is_some_and(|(_, c)| &*c.status == "True")
+    }
+
+    /// Since when it serves.
+    pub fn ready_since(&self) -> Option<Timestamp> {
+        let (_, ready) = self.condition(names::READY_CONDITION)?;
+        ready
+            .last_transition_time
+            .as_ref()
+            .map(|t| t.0)
+            .filter(|_| self.is_ready())
+    }
+
+    /// See [`Gate`].
+    pub fn gate(&self) -> Gate {
+        let carried = &self.spec.readiness_gates;
+        if !carried
+            .iter()
+            .any(|g| &*g.condition_type == names::IN_PLACE_READY_CONDITION)
+        {
+            return Gate::Missing;
+        }
+        match self.condition(names::IN_PLACE_READY_CONDITION) {
+            None => Gate::Unset,
+            Some((_, c)) if &*c.status == "True" => Gate::Open,
+            Some((_, c)) => Gate::Closed {
+                since: c.last_transition_time.as_ref().map(|t| t.0),
+            },
+        }
+    }
+
+    /// What an in-place update left on it.
+    pub fn in_place_state(&self) -> Option<InPlaceState> {
+        InPlaceState::parse(self.annotations().get(names::IN_PLACE_STATE_ANNOTATION)?)
+    }
+
+    /// App containers' and init containers' statuses.
+    pub fn container_statuses(&self) -> impl Iterator<Item = &ContainerStatus> {
+        self.status
+            .container_statuses
+            .iter()
+            .chain(&self.status.init_container_statuses)
+    }
+
+    /// The status of the container called `name`.
+    pub fn container_status(&self, name: &str) -> Option<&ContainerStatus> {
+        self.container_statuses().find(|s| &*s.name == name)
+    }
+
+    /// Restarts of all containers.
+    pub fn restarts(&self) -> i32 {
+        self.container_statuses().map(|s| s.restart_count).sum()
+    }
+}

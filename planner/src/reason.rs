@@ -1,0 +1,158 @@
+//! Why a Pod is where it is: one reason each, from a closed list, with its detail.
+//!
+//! The same value reaches status, Events, logs, metrics and the CLI.
+
+use std::fmt;
+
+/// Why a Pod is not at its target, or that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// At its target and available.
+    UpToDate,
+    /// The partition keeps it at its revision.
+    WaitingPartition,
+    /// Updating it now would make too many Pods unavailable.
+    WaitingBudget {
+        /// Unavailable Pods now.
+        unavailable: u32,
+        /// How many may be.
+        max: u32,
+    },
+    /// `spec.updateStrategy.rollingUpdate.paused`.
+    Paused,
+    /// `spec.updateStrategy.type: OnDelete`.
+    OnDelete,
+    /// Taken out of its Services; the patch is next.
+    Draining,
+    /// Out of its Services until the grace period is over.
+    WaitingGrace,
+    /// Patched; the kubelet has not seen it yet.
+    WaitingKubelet,
+    /// The kubelet is restarting what changed.
+    Patched,
+    /// An image cannot be pulled.
+    ImagePull {
+        /// Container.
+        container: String,
+        /// The kubelet's words.
+        message: String,
+    },
+    /// A container does not stay up.
+    CrashLoop {
+        /// Container.
+        container: String,
+        /// The kubelet's words.
+        message: String,
+    },
+    /// Not ready, for a reason of its own.
+    NotReady,
+    /// Ready, but not yet for `minReadySeconds`.
+    WaitingMinReady,
+    /// Only a new Pod can have what changed.
+    NeedsRecreate {
+        /// The field that forces it.
+        path: String,
+    },
+    /// `podUpdatePolicy` is `ReCreate`, so a new Pod takes its place.
+    PolicyRecreate,
+    /// The revision it is labelled with is not known, so nobody can tell what changed.
+    UnknownRevision {
+        /// The label's value.
+        revision: String,
+    },
+    /// The last write to it failed; tried again later.
+    BackingOff {
+        /// What the server said.
+        error: String,
+    },
+    /// On its way out.
+    Terminating,
+}
+
+impl Reason {
+    /// The word for programs: status, metrics label, Event.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::UpToDate => "UpToDate",
+            Self::WaitingPartition => "WaitingPartition",
+            Self::WaitingBudget { .. } => "WaitingBudget",
+            Self::Paused => "Paused",
+            Self::OnDelete => "OnDelete",
+            Self::Draining => "Draining",
+            Self::WaitingGrace => "WaitingGrace",
+            Self::WaitingKubelet => "WaitingKubelet",
+            Self::Patched => "Patched",
+            Self::ImagePull { .. } => "ImagePull",
+            Self::CrashLoop { .. } => "CrashLoop",
+            Self::NotReady => "NotReady",
+            Self::WaitingMinReady => "WaitingMinReady",
+            Self::NeedsRecreate { .. } => "NeedsRecreate",
+            Self::PolicyRecreate => "PolicyRecreate",
+            Self::UnknownRevision { .. } => "UnknownRevision",
+            Self::BackingOff { .. } => "BackingOff",
+            Self::Terminating => "Terminating",
+        }
+    }
+
+    /// Whether a person has to do something before this goes away.
+    pub const fn needs_a_person(&self) -> bool {
+        match self {
+            Self::ImagePull { .. }
+            | Self::CrashLoop { .. }
+            | Self::NeedsRecreate { .. }
+            | Self::UnknownRevision { .. } => true,
+            Self::UpToDate
+            | Self::WaitingPartition
+            | Self::WaitingBudget { .. }
+            | Self::Paused
+            | Self::OnDelete
+            | Self::Draining
+            | Self::WaitingGrace
+            | Self::WaitingKubelet
+            | Self::Patched
+            | Self::PolicyRecreate
+            | Self::NotReady
+            | Self::WaitingMinReady
+            | Self::BackingOff { .. }
+            | Self::Terminating => false,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UpToDate => f.write_str("is up to date"),
+            Self::WaitingPartition => f.write_str("the partition keeps it at its revision"),
+            Self::WaitingBudget { unavailable, max } => {
+                write!(
+                    f,
+                    "{unavailable} Pods are unavailable and maxUnavailable is {max}"
+                )
+            }
+            Self::Paused => f.write_str("the rollout is paused"),
+            Self::OnDelete => f.write_str("the strategy waits until somebody deletes the Pod"),
+            Self::Draining => f.write_str("is taken out of its Services before it is changed"),
+            Self::WaitingGrace => f.write_str("is drained until its grace period is over"),
+            Self::WaitingKubelet => f.write_str("is patched, the kubelet has not seen it yet"),
+            Self::Patched => f.write_str("the kubelet is restarting what changed"),
+            Self::ImagePull { container, message } | Self::CrashLoop { container, message } => {
+                write!(f, "container {container}: {message}")
+            }
+            Self::NotReady => f.write_str("is not ready"),
+            Self::WaitingMinReady => f.write_str("is ready, but not yet for minReadySeconds"),
+            Self::NeedsRecreate { path } => {
+                write!(f, "{path} cannot change in place")
+            }
+            Self::PolicyRecreate => f.write_str("podUpdatePolicy is ReCreate"),
+            Self::UnknownRevision { revision } => {
+                write!(
+                    f,
+                    "its revision {revision:?} is not known, so it cannot be compared"
+                )
+            }
+            Self::BackingOff { error } => write!(f, "the last write failed: {error}"),
+            Self::Terminating => f.write_str("is on its way out"),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Revisions: which templates there have been, which one is wanted, which ones may be forgotten.
+//!
+//! Data has OpenKruise's shape, and equality is semantic, so that sets made by it are taken over
+//! without a restart (its hash depends on Go's serializer, ours need not match it).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use apis::names;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::snapshot::Snapshot;
+use crate::template::{TemplateView, canonical};
+use crate::{Effect, effect};
+
+/// A `ControllerRevision`, decoded together with the template in it.
+#[derive(kube::Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[resource(inherit = k8s_openapi::api::apps::v1::ControllerRevision)]
+#[serde(from = "Wire", into = "Wire")]
+pub struct Revision {
+    /// Metadata.
+    pub metadata: ObjectMeta,
+    /// Rises with every change of the template; a template that returns is given a new number.
+    pub number: i64,
+    /// The raw Pod template.
+    pub template: Value,
+    /// The same in canonical form: what equality is judged by.
+    pub canonical: Value,
+    /// What decisions read of it.
+    pub view: TemplateView,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Wire {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    revision: i64,
+    #[serde(default)]
+    data: Value,
+}
+
+impl From<Wire> for Revision {
+    fn from(wire: Wire) -> Self {
+        let mut data = wire.data;
+        let mut template = data
+            .pointer_mut("/spec/template")
+            .map(Value::take)
+            .unwrap_or_default();
+        if let Some(map) = template.as_object_mut() {
+            map.remove("$patch");
+        }
+        Self::new(wire.metadata, wire.revision, template)
+    }
+}
+
+impl From<Revision> for Wire {
+    fn from(revision: Revision) -> Self {
+        let data = data(&revision.template);
+        Self {
+            metadata: revision.metadata,
+            revision: revision.number,
+            data,
+        }
+    }
+}
+
+/// The `data` of a `ControllerRevision` that holds `template`.
+fn data(template: &Value) -> Value {
+    let mut template = template.clone();
+    if let Some(map) = template.as_object_mut() {
+        map.insert("$patch".into(), "replace".into());
+    }
+    json!({"spec": {"template": template}})
+}
+
+impl Revision {
+    /// A revision that holds `template`.
+    pub fn new(metadata: ObjectMeta, number: i64, template: Value) -> Self {
+        let canonical = canonical(&template);
+        let view = TemplateView::new(&template);
+        Self {
+            metadata,
+            number,
+            template,
+            canonical,
+            view,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// The last `-` token of its name: what Pods are compared by.
+    pub fn hash(&self) -> &str {
+        self.name().rsplit('-').next().unwrap_or_default()
+    }
+}
+
+/// Which revision is wanted.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    /// This one, and it has the highest number.
+    Is(Arc<Revision>),
+    /// It has to be written first.
+    Write {
+        effect: Effect,
+        /// How often a hash has been taken by another template, this time included.
+        collisions: i32,
+    },
+}
+
+/// Finds the revision of the template in the spec, or says how to make it.
+pub(crate) fn wanted(s: &Snapshot) -> Wanted {
+    let target = canonical(&s.set.template);
+    let newest = s
+        .revisions
+        .iter()
+        .map(|r| r.number)
+        .max()
+        .unwrap_or_default();
+    let equal = s
+        .revisions
+        .iter()
+        .filter(|r| r.canonical == target)
+        .max_by_key(|r| r.number);
+    let mut collisions = collision_count(s);
+    match equal {
+        Some(revision) if revision.number == newest => Wanted::Is(Arc::clone(revision)),
+        Some(revision) => Wanted::Write {
+            effect: Effect::RenumberRevision {
+                target: effect::Target::of(&revision.metadata),
+                number: newest + 1,
+            },
+            collisions,
+        },
+        None => {
+            let taken: BTreeSet<_> = s.revisions.iter().map(|r| r.name()).collect();
+            let name = loop {
+                let name = format!("{}-{}", cut(s.name()), hash(&target, collisions));
+                if !taken.contains(name.as_str()) {
+                    break name;
+                }
+                collisions += 1;
+            };
+            let effect = Effect::CreateRevision {
+                body: body(s, &name, newest + 1),
+                name,
+            };
+            Wanted::Write { effect, collisions }
+        }
+    }
+}
+
+/// Hash collisions recorded so far.
+fn collision_count(s: &Snapshot) -> i32 {
+    s.set
+        .object()
+        .status
+        .as_ref()
+        .and_then(|status| status.collision_count)
+        .unwrap_or_default()
+}
+
+/// Room for `-<hash>` within the 253 bytes of a name.
+fn cut(name: &str) -> &str {
+    let mut end = name.len().min(223);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
+}
+
+fn body(s: &Snapshot, name: &str, number: i64) -> Value {
+    let mut labels: BTreeMap<String, String> = TemplateView::new(&s.set.template).labels;
+    let hash = name.rsplit('-').next().unwrap_or_default();
+    labels.insert(names::REVISION_HASH_LABEL.into(), hash.into());
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {
+            "name": name,
+            "namespace": s.namespace(),
+            "labels": labels,
+            "ownerReferences": [crate::ownership::owner_reference(s)],
+        },
+        "revision": number,
+        "data": data(&s.set.template),
+    })
+}
+
+/// Letters and digits in which no word offends and none is mistaken for another.
+pub(crate) const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// 32 bits of FNV-1a over the canonical template and the collision count, in [`ALPHABET`].
+fn hash(canonical: &Value, collisions: i32) -> String {
+    let text = canonical.to_string();
+    let count = if collisions == 0 {
+        String::new()
+    } else {
+        collisions.to_string()
+    };
+    encode(fnv1a(text.bytes().chain(count.bytes())), 7)
+}
+
+/// FNV-1a, 32 bits.
+pub(crate) fn fnv1a(bytes: impl Iterator<Item = u8>) -> u32 {
+    bytes.fold(0x811c_9dc5, |h, b| {
+        (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// `number` in [`ALPHABET`], `digits` long, lowest digit first.
+pub(crate) fn encode(mut number: u32, digits: usize) -> String {
+    (0..digits)
+        .map(|_| {
+            let digit = ALPHABET[(number % 27) as usize];
+            number /= 27;
+            char::from(digit)
+        })
+        .collect()
+}
+
+/// Deletes the oldest revisions that nobody uses beyond `revisionHistoryLimit`.
+pub(crate) fn forget(s: &Snapshot, current: &str, update: &str) -> Vec<Effect> {
+    let in_use: BTreeSet<&str> = s.pods.iter().filter_map(|p| p.revision_hash()).collect();
+    let mut unused: Vec<_> = s
+        .revisions
+        .iter()
+        .filter(|r| r.name() != current && r.name() != update && !in_use.contains(r.hash()))
+        .filter(|r| r.metadata.deletion_timestamp.is_none())
+        .collect();
+    unused.sort_by_key(|r| r.number);
+    let surplus = unused.len().saturating_sub(s.set.revision_history_limit);
+    unused[..surplus]
+        .iter()
+        .map(|r| Effect::DeleteRevision {
+            target: effect::Target::of(&r.metadata),
+        })
+        .collect()
+}

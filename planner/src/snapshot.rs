@@ -1,0 +1,63 @@
+//! Everything a decision may look at, as values.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use apis::{CloneSet, Valid};
+use jiff::Timestamp;
+
+use crate::{Pod, Revision};
+
+/// One CloneSet and its surroundings at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The moment.
+    pub now: Timestamp,
+    /// The set, checked.
+    pub set: Valid<CloneSet>,
+    /// Pods whose controller is the set, in any state.
+    pub pods: Vec<Arc<Pod>>,
+    /// Pods of the namespace that have no controller.
+    pub orphans: Vec<Arc<Pod>>,
+    /// Revisions whose controller is the set.
+    pub revisions: Vec<Arc<Revision>>,
+    /// Pods (by UID) that a write failed on a moment ago, and what the server said: they are left
+    /// alone for now, so that one Pod that cannot be changed never stops the others.
+    pub held: BTreeMap<String, String>,
+    /// At most so many effects come out; the rest is decided anew from fresher facts.
+    pub effects_max: usize,
+}
+
+impl Snapshot {
+    /// Metadata text of the set that the API server always fills in.
+    pub(crate) fn name(&self) -> &str {
+        self.set
+            .object()
+            .metadata
+            .name
+            .as_deref()
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        self.set
+            .object()
+            .metadata
+            .namespace
+            .as_deref()
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn uid(&self) -> &str {
+        self.set
+            .object()
+            .metadata
+            .uid
+            .as_deref()
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn generation(&self) -> i64 {
+        self.set.object().metadata.generation.unwrap_or_default()
+    }
+}

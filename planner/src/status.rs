@@ -1,0 +1,200 @@
+//! What is reported: counts of what was observed and conditions that kstatus understands.
+
+use std::collections::BTreeMap;
+
+use apis::CloneSetStatus;
+use apis::clone_set::ReasonCount;
+use apis::condition::{Condition, ConditionType};
+
+use crate::clone_set::{Goal, PodView};
+use crate::reason::Reason;
+use crate::{Pod, Snapshot};
+
+mod conditions;
+
+pub(crate) use conditions::{Judgement, apply};
+pub use conditions::{Outcome, invalid, with_outcome};
+
+/// Sums over Pods.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) replicas: i32,
+    pub(crate) ready: i32,
+    pub(crate) available: i32,
+    pub(crate) updated: i32,
+    pub(crate) updated_ready: i32,
+    pub(crate) updated_available: i32,
+}
+
+impl Counts {
+    /// Sums that need no revision: before there is one.
+    pub(crate) fn of_all<'a>(pods: impl Iterator<Item = &'a Pod>, _s: &Snapshot) -> Self {
+        let mut counts = Self::default();
+        for pod in pods.filter(|p| p.is_active()) {
+            counts.replicas += 1;
+            counts.ready += i32::from(pod.is_ready());
+        }
+        counts
+    }
+
+    fn of(pods: &[PodView<'_>]) -> Self {
+        let mut counts = Self::default();
+        for p in pods.iter().filter(|p| p.active) {
+            let available = i32::from(p.available);
+            counts.replicas += 1;
+            counts.ready += i32::from(p.ready);
+            counts.available += available;
+            if p.updated {
+                counts.updated += 1;
+                counts.updated_ready += i32::from(p.ready);
+                counts.updated_available += available;
+            }
+        }
+        counts
+    }
+}
+
+/// The status of a set whose newest template has no revision yet.
+pub(crate) fn before_revision(s: &Snapshot, counts: &Counts, collisions: i32) -> CloneSetStatus {
+    let old = s.set.object().status.clone().unwrap_or_default();
+    let mut status = CloneSetStatus {
+        replicas: counts.replicas,
+        ready_replicas: counts.ready,
+        label_selector: Some(s.set.selector.to_string()),
+        collision_count: (collisions > 0).then_some(collisions),
+        ..old.clone()
+    };
+    let judgement = Judgement::working("RollingOut", "the template is being recorded");
+    apply(s, &old, &mut status, &judgement);
+    status
+}
+
+/// The status of a set as it is.
+pub(crate) fn observe(
+    s: &Snapshot,
+    goal: &Goal,
+    pods: &[PodView<'_>],
+    collisions: Option<i32>,
+) -> CloneSetStatus {
+    let old = s.set.object().status.clone().unwrap_or_default();
+    let counts = Counts::of(pods);
+    let replicas = i32::try_from(goal.replicas).unwrap_or(i32::MAX);
+    let expected = i32::try_from(goal.replicas - goal.partition).unwrap_or(i32::MAX);
+    // Complete by the spec, not by head count: while a partition holds Pods back, the old revision
+    // stays the current one even if every Pod happens to be new.
+    let complete = goal.partition == 0 && counts.updated == replicas && counts.replicas == replicas;
+    let current = if complete {
+        goal.update.name()
+    } else {
+        goal.current.name()
+    };
+    let mut status = CloneSetStatus {
+        observed_generation: Some(s.generation()),
+        replicas: counts.replicas,
+        ready_replicas: counts.ready,
+        available_replicas: counts.available,
+        updated_replicas: counts.updated,
+        updated_ready_replicas: counts.updated_ready,
+        updated_available_replicas: counts.updated_available,
+        expected_updated_replicas: Some(expected),
+        effective_max_unavailable: i32::try_from(goal.max_unavailable).ok(),
+        update_revision: Some(goal.update.name().to_owned()),
+        current_revision: Some(current.to_owned()),
+        collision_count: collisions.filter(|n| *n > 0).or(old.collision_count),
+        label_selector: Some(s.set.selector.to_string()),
+        reasons: reasons(pods),
+        conditions: Vec::new(),
+    };
+    let judgement = judge(s, goal, pods, &counts);
+    apply(s, &old, &mut status, &judgement);
+    status
+}
+
+/// Pods by reason; those that are up to date are left out.
+fn reasons(pods: &[PodView<'_>]) -> Vec<ReasonCount> {
+    let mut by_reason: BTreeMap<&str, ReasonCount> = BTreeMap::new();
+    let mut names: Vec<&PodView<'_>> = pods.iter().collect();
+    names.sort_by_key(|p| p.pod.name());
+    for p in names.into_iter().filter(|p| p.reason != Reason::UpToDate) {
+        let entry = by_reason
+            .entry(p.reason.as_str())
+            .or_insert_with(|| ReasonCount {
+                reason: p.reason.as_str().to_owned(),
+                pods: 0,
+                example: example(p),
+            });
+        entry.pods += 1;
+    }
+    by_reason.into_values().collect()
+}
+
+/// Only reasons that somebody has to read carry a Pod's name: for the others it would change with
+/// every step and cost a status write each time.
+fn example(p: &PodView<'_>) -> Option<String> {
+    p.reason
+        .needs_a_person()
+        .then(|| format!("{}: {}", p.pod.name(), p.reason))
+}
+
+fn judge(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>], counts: &Counts) -> Judgement {
+    if s.set.object().metadata.deletion_timestamp.is_some() {
+        return Judgement::working("Deleting", "the set is being deleted");
+    }
+    let stuck = pods
+        .iter()
+        .filter(|p| p.active && p.reason.needs_a_person());
+    if let Some(p) = stuck.min_by_key(|p| p.pod.name()) {
+        let message = format!("Pod {}: {}", p.pod.name(), p.reason);
+        return Judgement::stalled(p.reason.as_str(), message);
+    }
+    let replicas = i32::try_from(goal.replicas).unwrap_or(i32::MAX);
+    let expected = i32::try_from(goal.replicas - goal.partition).unwrap_or(i32::MAX);
+    let revision = goal.update.name();
+    if counts.replicas != replicas {
+        let message = format!("{} of {replicas} Pods exist", counts.replicas);
+        return Judgement::working("Scaling", message);
+    }
+    if counts.updated != expected && s.set.paused {
+        let message = format!(
+            "paused with {} of {expected} Pods at {revision}",
+            counts.updated
+        );
+        return Judgement::paused(message);
+    }
+    let on_delete = s.set.strategy == apis::update_strategy::UpdateStrategyType::OnDelete;
+    if counts.updated_available < expected && !on_delete {
+        let message = format!(
+            "{} of {expected} Pods are available at {revision}",
+            counts.updated_available
+        );
+        return Judgement::working("RollingOut", message);
+    }
+    if counts.updated > expected && goal.current.name() != revision {
+        let message = format!(
+            "{} Pods go back to {}",
+            counts.updated - expected,
+            goal.current.name()
+        );
+        return Judgement::working("RollingBack", message);
+    }
+    if counts.available < replicas {
+        let message = format!("{} of {replicas} Pods are available", counts.available);
+        return Judgement::working("NotAvailable", message);
+    }
+    if counts.updated < replicas {
+        let message = format!(
+            "{} of {replicas} Pods are at {revision}, as asked",
+            counts.updated
+        );
+        return Judgement::ready("PartitionReached", message);
+    }
+    Judgement::ready(
+        "AllAvailable",
+        format!("{replicas} Pods are available at {revision}"),
+    )
+}
+
+/// A condition of `status`.
+pub fn condition(status: &CloneSetStatus, type_: ConditionType) -> Option<&Condition> {
+    status.conditions.iter().find(|c| c.type_ == type_.as_str())
+}

@@ -1,0 +1,234 @@
+//! Conditions from one judgement: Ready, Progressing, Reconciling and Stalled never contradict
+//! each other, because they are four views of one value.
+
+use apis::CloneSetStatus;
+use apis::condition::{Condition, ConditionType};
+use apis::validation::{FieldError, FieldErrorKind};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::Snapshot;
+
+/// How the set is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    state: State,
+    reason: String,
+    message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    Working,
+    Paused,
+    Stalled,
+}
+
+impl Judgement {
+    fn new(state: State, reason: &str, message: impl Into<String>) -> Self {
+        Self {
+            state,
+            reason: reason.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn ready(reason: &str, message: impl Into<String>) -> Self {
+        Self::new(State::Ready, reason, message)
+    }
+
+    pub(crate) fn working(reason: &str, message: impl Into<String>) -> Self {
+        Self::new(State::Working, reason, message)
+    }
+
+    pub(crate) fn paused(message: impl Into<String>) -> Self {
+        Self::new(State::Paused, "Paused", message)
+    }
+
+    pub(crate) fn stalled(reason: &str, message: impl Into<String>) -> Self {
+        Self::new(State::Stalled, reason, message)
+    }
+
+    /// OpenKruise's word for the Progressing condition.
+    fn progressing_reason(&self) -> &str {
+        match (self.state, self.reason.as_str()) {
+            (State::Ready, "PartitionReached") => "ProgressPartitionAvailable",
+            (State::Ready, _) => "CloneSetAvailable",
+            (State::Working, _) => "CloneSetUpdated",
+            (State::Paused, _) => "CloneSetPaused",
+            (State::Stalled, reason) => reason,
+        }
+    }
+}
+
+/// Writes the judgement into `status`, keeping times of conditions that did not change.
+pub(crate) fn apply(
+    s: &Snapshot,
+    old: &CloneSetStatus,
+    status: &mut CloneSetStatus,
+    judgement: &Judgement,
+) {
+    let generation = status.observed_generation.or(Some(s.generation()));
+    status.conditions = merge(old, judgement, generation, s.now);
+}
+
+fn merge(
+    old: &CloneSetStatus,
+    judgement: &Judgement,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let state = judgement.state;
+    let all = [
+        (
+            ConditionType::Ready,
+            state == State::Ready,
+            judgement.reason.as_str(),
+        ),
+        (
+            ConditionType::Progressing,
+            state != State::Stalled,
+            judgement.progressing_reason(),
+        ),
+        (
+            ConditionType::Reconciling,
+            state == State::Working,
+            judgement.reason.as_str(),
+        ),
+        (
+            ConditionType::Stalled,
+            state == State::Stalled,
+            judgement.reason.as_str(),
+        ),
+    ];
+    let mut conditions: Vec<Condition> = all
+        .into_iter()
+        .map(|(type_, holds, reason)| {
+            let wanted = Wanted {
+                type_,
+                holds,
+                reason,
+                message: &judgement.message,
+            };
+            wanted.over(old, generation, now)
+        })
+        .collect();
+    let ours: Vec<&str> = all.iter().map(|(type_, ..)| type_.as_str()).collect();
+    conditions.extend(
+        old.conditions
+            .iter()
+            .filter(|c| !ours.contains(&c.type_.as_str()))
+            .cloned(),
+    );
+    conditions
+}
+
+struct Wanted<'a> {
+    type_: ConditionType,
+    holds: bool,
+    reason: &'a str,
+    message: &'a str,
+}
+
+impl Wanted<'_> {
+    fn over(self, old: &CloneSetStatus, generation: Option<i64>, now: Timestamp) -> Condition {
+        let status = if self.holds { "True" } else { "False" };
+        let before = super::condition(old, self.type_);
+        let now = Time(now);
+        let mut condition = Condition {
+            type_: self.type_.as_str().to_owned(),
+            status: status.to_owned(),
+            last_update_time: Some(now.clone()),
+            last_transition_time: Some(now),
+            reason: Some(self.reason.to_owned()),
+            message: Some(self.message.to_owned()),
+            observed_generation: generation,
+        };
+        if let Some(before) = before.filter(|b| b.status == condition.status) {
+            condition
+                .last_transition_time
+                .clone_from(&before.last_transition_time);
+            let times = (
+                condition.last_update_time.take(),
+                before.last_update_time.clone(),
+            );
+            condition
+                .last_update_time
+                .clone_from(&before.last_update_time);
+            if condition != *before {
+                condition.last_update_time = times.0;
+            }
+        }
+        condition
+    }
+}
+
+/// The status of a set whose spec was refused: everything else stays as last observed.
+pub fn invalid(
+    old: &CloneSetStatus,
+    generation: i64,
+    errors: &[FieldError],
+    now: Timestamp,
+) -> CloneSetStatus {
+    let unsupported = errors.iter().all(|e| e.kind == FieldErrorKind::Unsupported);
+    let reason = if unsupported {
+        "UnsupportedField"
+    } else {
+        "InvalidSpec"
+    };
+    let message = errors
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ");
+    let judgement = Judgement::stalled(reason, message);
+    let conditions = merge(old, &judgement, Some(generation), now);
+    CloneSetStatus {
+        observed_generation: Some(generation),
+        conditions,
+        ..old.clone()
+    }
+}
+
+/// What carrying out a plan came to, by kind of effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// First error of creating or deleting Pods, or None where all went well.
+    pub scale_error: Option<String>,
+    /// First error of changing Pods.
+    pub update_error: Option<String>,
+}
+
+/// Adds what failed, and takes back what no longer does: `FailedScale` and `FailedUpdate`.
+pub fn with_outcome(
+    mut status: CloneSetStatus,
+    outcome: &Outcome,
+    generation: i64,
+    now: Timestamp,
+) -> CloneSetStatus {
+    let failures = [
+        (ConditionType::FailedScale, &outcome.scale_error),
+        (ConditionType::FailedUpdate, &outcome.update_error),
+    ];
+    for (type_, error) in failures {
+        let present = super::condition(&status, type_).is_some();
+        if error.is_none() && !present {
+            continue;
+        }
+        let (reason, message) = match error {
+            Some(error) => ("ApiError", error.as_str()),
+            None => ("Succeeded", "the last attempt succeeded"),
+        };
+        let wanted = Wanted {
+            type_,
+            holds: error.is_some(),
+            reason,
+            message,
+        };
+        let condition = wanted.over(&status, Some(generation), now);
+        status.conditions.retain(|c| c.type_ != type_.as_str());
+        status.conditions.push(condition);
+    }
+    status
+}

@@ -1,0 +1,196 @@
+//! A Pod template: raw JSON for creating Pods, a typed view for decisions, a canonical form for
+//! equality.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+/// What decisions read of a template.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TemplateView {
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `metadata.annotations`.
+    pub annotations: BTreeMap<String, String>,
+    /// Images of app containers and native sidecars, by container name: what can be changed on a
+    /// running Pod. Classic init containers have run; changing them changes nothing.
+    pub images: BTreeMap<String, String>,
+    /// The rest in canonical form, with those images and the metadata taken out: what cannot be
+    /// changed on a running Pod.
+    pub fixed: Value,
+}
+
+impl TemplateView {
+    /// Reads `template`; what is missing or of the wrong type is empty here and was refused by
+    /// validation before.
+    pub fn new(template: &Value) -> Self {
+        let mut fixed = canonical(template);
+        let metadata = fixed
+            .get_mut("metadata")
+            .map(Value::take)
+            .unwrap_or_default();
+        let mut images = BTreeMap::new();
+        for (list, native_only) in [("containers", false), ("initContainers", true)] {
+            let containers = fixed.pointer_mut(&format!("/spec/{list}"));
+            for container in containers
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
+                let native = container
+                    .get("restartPolicy")
+                    .is_some_and(|p| p == "Always");
+                if native_only && !native {
+                    continue;
+                }
+                let name = container
+                    .get("name")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                let name = name.to_owned();
+                if let Some(Value::String(image)) = container.get_mut("image").map(Value::take) {
+                    images.insert(name, image);
+                }
+            }
+        }
+        if let Some(rest) = fixed.as_object_mut() {
+            rest.remove("metadata");
+        }
+        Self {
+            labels: texts(metadata.get("labels")),
+            annotations: texts(metadata.get("annotations")),
+            images,
+            fixed,
+        }
+    }
+}
+
+fn texts(map: Option<&Value>) -> BTreeMap<String, String> {
+    let entries = map.and_then(Value::as_object).into_iter().flatten();
+    entries
+        .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
+        .collect()
+}
+
+/// Objects that mean the same empty as absent. Others do not: `emptyDir: {}` is a volume, and an
+/// empty label selector selects everything.
+const EMPTY_MEANS_ABSENT: [&str; 8] = [
+    "resources",
+    "metadata",
+    "labels",
+    "annotations",
+    "nodeSelector",
+    "limits",
+    "requests",
+    "securityContext",
+];
+
+/// `value` with sorted keys and without nulls, empty lists and the empty objects above: two
+/// templates that mean the same are equal in this form, whatever wrote them. Sets taken over from
+/// another controller, and a library update, therefore never roll a Pod.
+pub fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| key.as_str());
+            let mut out = Map::new();
+            for (key, value) in entries {
+                let value = canonical(value);
+                let absent = match &value {
+                    Value::Null => true,
+                    Value::Array(list) => list.is_empty(),
+                    Value::Object(map) => {
+                        map.is_empty() && EMPTY_MEANS_ABSENT.contains(&key.as_str())
+                    }
+                    _ => false,
+                };
+                if !absent {
+                    out.insert(key.clone(), value);
+                }
+            }
+            Value::Object(out)
+        }
+        Value::Array(list) => Value::Array(list.iter().map(canonical).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Path of the first field that differs, in the template's own terms
+/// (`spec.template.spec.containers[0].env`), or None when equal.
+pub fn first_difference(old: &Value, new: &Value) -> Option<String> {
+    difference("spec.template", old, new)
+}
+
+fn difference(path: &str, old: &Value, new: &Value) -> Option<String> {
+    match (old, new) {
+        (Value::Object(a), Value::Object(b)) => {
+            let mut keys: Vec<_> = a.keys().chain(b.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            keys.into_iter().find_map(|key| {
+                let path = format!("{path}.{key}");
+                match (a.get(key), b.get(key)) {
+                    (Some(old), Some(new)) => difference(&path, old, new),
+                    _ => Some(path),
+                }
+            })
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
+            .iter()
+            .zip(b)
+            .enumerate()
+            .find_map(|(i, (old, new))| difference(&format!("{path}[{i}]"), old, new)),
+        _ if old == new => None,
+        _ => Some(path.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_serializers_add_makes_no_difference() {
+        let users = json!({"metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "a", "image": "x"}], "volumes": [{"name": "v", "emptyDir": {}}]}});
+        let rewritten = json!({"spec": {"volumes": [{"emptyDir": {}, "name": "v"}],
+            "containers": [{"resources": {}, "image": "x", "name": "a", "env": []}]},
+            "metadata": {"creationTimestamp": null, "labels": {"app": "web"}}});
+        assert_eq!(canonical(&users), canonical(&rewritten));
+    }
+
+    #[test]
+    fn an_empty_object_that_means_something_is_kept() {
+        let every = json!({"labelSelector": {}});
+        assert_ne!(canonical(&every), canonical(&json!({})));
+        assert_ne!(canonical(&json!({"emptyDir": {}})), canonical(&json!({})));
+    }
+
+    #[test]
+    fn native_sidecars_are_changeable_and_classic_init_containers_are_fixed() {
+        let view = TemplateView::new(&json!({"spec": {
+            "containers": [{"name": "main", "image": "m:1"}],
+            "initContainers": [{"name": "setup", "image": "s:1"},
+                {"name": "proxy", "image": "p:1", "restartPolicy": "Always"}]}}));
+        assert_eq!(view.images.keys().collect::<Vec<_>>(), ["main", "proxy"]);
+        assert_eq!(
+            view.fixed.pointer("/spec/initContainers/0/image"),
+            Some(&json!("s:1"))
+        );
+    }
+
+    #[test]
+    fn a_difference_is_named_by_its_path() {
+        let old = TemplateView::new(&json!({"spec": {"containers": [{"name": "a", "image": "x",
+            "env": [{"name": "K", "value": "1"}]}]}}));
+        let new = TemplateView::new(&json!({"spec": {"containers": [{"name": "a", "image": "y",
+            "env": [{"name": "K", "value": "2"}]}]}}));
+        assert_eq!(
+            first_difference(&old.fixed, &new.fixed).as_deref(),
+            Some("spec.template.spec.containers[0].env[0].value")
+        );
+        assert_eq!(first_difference(&old.fixed, &old.fixed), None);
+    }
+}
