@@ -47,7 +47,8 @@ pub(crate) fn objects(spec: &Spec) -> String {
                 "labels": { "type": "kwok", "kubernetes.io/hostname": &name },
                 "annotations": { MARK: "fake" },
             },
-            "spec": { "taints": &taints },
+            // 1,024 addresses each, outside of the real Pods' range.
+            "spec": { "taints": &taints, "podCIDR": format!("10.{}.{}.0/22", 128 + index / 64, index % 64 * 4) },
             "status": { "allocatable": &resources, "capacity": &resources },
         })
     };
