@@ -1,0 +1,13 @@
+//! Makes it happen: watch, snapshot, plan, execute, report.
+
+pub mod cache;
+pub mod client;
+pub mod metrics;
+pub mod queue;
+mod clone_set;
+pub mod controller;
+pub mod events;
+pub mod executor;
+mod holds;
+mod status;
+mod story;
