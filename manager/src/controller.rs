@@ -1,0 +1,225 @@
+//! The pipeline: a key from the queue, a snapshot, a plan, its effects, the status.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apis::CloneSet;
+use futures::FutureExt;
+use kube::core::DeserializeGuard;
+use parking_lot::{Mutex, RwLock};
+use planner::{Pod, Revision};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::cache::{Cache, Change, Key};
+use crate::events::Events;
+use crate::executor::Executor;
+use crate::holds::Holds;
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+
+/// Label of this controller in metrics.
+pub const NAME: &str = "cloneset";
+/// A pass that took long leaves others this many times as long before it comes again: watch events
+/// arrive by the thousand, and one pass over the newest view serves them all.
+const REST_FACTOR: u32 = 10;
+const REST_MAX: Duration = Duration::from_millis(200);
+/// A view that proved old is looked at again then, even if no event comes.
+const STALE_AGAIN: Duration = Duration::from_secs(1);
+
+/// CloneSets as cached: one that does not parse is still an object, with a status to write.
+pub type CachedSet = DeserializeGuard<CloneSet>;
+
+/// Everything the controller reads and writes.
+pub struct Controller {
+    pub(crate) sets: Arc<Cache<CachedSet>>,
+    pub(crate) pods: Arc<Cache<Pod>>,
+    pub(crate) revisions: Arc<Cache<Revision>>,
+    pub(crate) client: kube::Client,
+    pub(crate) executor: Executor,
+    pub(crate) events: Events,
+    pub(crate) metrics: Metrics,
+    pub(crate) holds: Mutex<Holds>,
+    pub(crate) status_written: Mutex<HashMap<Key, Instant>>,
+    pub(crate) effects_max: usize,
+    queue: Arc<Queue<Key>>,
+    /// Sets by UID: owner references name UIDs, the queue names.
+    by_uid: RwLock<HashMap<String, Key>>,
+}
+
+/// What a controller is made of.
+pub struct Parts {
+    /// CloneSets.
+    pub sets: Arc<Cache<CachedSet>>,
+    /// Pods.
+    pub pods: Arc<Cache<Pod>>,
+    /// Revisions.
+    pub revisions: Arc<Cache<Revision>>,
+    /// For status; effects have the same.
+    pub client: kube::Client,
+    /// Where Events go.
+    pub events: Events,
+    /// Where numbers go.
+    pub metrics: Metrics,
+    /// Writes at once, and effects per pass.
+    pub effects_max: usize,
+}
+
+/// How a pass ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// Nothing more to do until something changes, or until then.
+    Settled(Option<Duration>),
+    /// The view was old.
+    Stale,
+    /// Something failed; the whole set backs off.
+    Failed,
+}
+
+impl Controller {
+    /// Wires a controller to its caches; before their watches start.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts {
+            sets,
+            pods,
+            revisions,
+            client,
+            events,
+            metrics,
+            effects_max,
+        } = parts;
+        let executor = Executor::new(
+            client.clone(),
+            Arc::clone(&pods),
+            Arc::clone(&revisions),
+            metrics.clone(),
+        );
+        let controller = Arc::new(Self {
+            queue: Arc::new(Queue::new(metrics.queue(NAME))),
+            sets,
+            pods,
+            revisions,
+            client,
+            executor,
+            events,
+            metrics,
+            holds: Mutex::default(),
+            status_written: Mutex::default(),
+            effects_max,
+            by_uid: RwLock::default(),
+        });
+        controller.subscribe();
+        controller
+    }
+
+    fn subscribe(self: &Arc<Self>) {
+        let this = Arc::clone(self);
+        self.sets.subscribe(move |change| this.on_set(change));
+        let this = Arc::clone(self);
+        self.pods.subscribe(move |change| this.on_owned(change));
+        let this = Arc::clone(self);
+        self.revisions
+            .subscribe(move |change| this.on_owned(change));
+    }
+
+    fn on_set(&self, change: &Change) {
+        if change.deleted {
+            self.by_uid.write().remove(&change.uid);
+        } else {
+            self.by_uid
+                .write()
+                .insert(change.uid.clone(), change.key.clone());
+        }
+        self.queue.add(change.key.clone());
+    }
+
+    fn on_owned(&self, change: &Change) {
+        let by_uid = self.by_uid.read();
+        for owner in [&change.owner_uid, &change.old_owner_uid]
+            .into_iter()
+            .flatten()
+        {
+            if let Some(key) = by_uid.get(owner) {
+                self.queue.add(key.clone());
+            }
+        }
+        // An object without a controller may match the selector of any set beside it.
+        if change.owner_uid.is_none() && !change.deleted {
+            for key in by_uid
+                .values()
+                .filter(|key| key.namespace == change.key.namespace)
+            {
+                self.queue.add(key.clone());
+            }
+        }
+    }
+
+    /// Asks for a pass over every set: after winning the lease, and now and then.
+    pub fn enqueue_all(&self) {
+        for key in self.sets.keys() {
+            self.queue.add(key);
+        }
+    }
+
+    /// Works until `shutdown`, with `workers` sets at a time. What has begun is finished.
+    pub async fn run(self: Arc<Self>, workers: usize, shutdown: CancellationToken) {
+        self.metrics.set_max_workers(NAME, workers);
+        self.enqueue_all();
+        let tracker = tokio_util::task::TaskTracker::new();
+        for _ in 0..workers {
+            let this = Arc::clone(&self);
+            tracker.spawn(async move { this.work().await });
+        }
+        tracker.close();
+        shutdown.cancelled().await;
+        self.queue.close();
+        tracker.wait().await;
+    }
+
+    async fn work(&self) {
+        let active = self.metrics.active_workers(NAME);
+        while let Some(key) = self.queue.get().await {
+            active.inc();
+            let rest = self.pass(&key).await;
+            active.dec();
+            self.queue.done(&key, rest);
+        }
+    }
+
+    /// One pass over `key`; returns how long it rests afterwards.
+    async fn pass(&self, key: &Key) -> Duration {
+        let started = Instant::now();
+        // One set that trips over a bug must not take the manager down with it.
+        let pass = AssertUnwindSafe(self.reconcile(key)).catch_unwind().await;
+        let (pass, thought) = pass.unwrap_or_else(|_panic| {
+            tracing::error!(%key, "a pass panicked: this is a bug, the set backs off");
+            (Pass::Failed, Duration::ZERO)
+        });
+        let result = match pass {
+            Pass::Settled(wake) => {
+                self.queue.forget(key);
+                if let Some(after) = wake {
+                    self.queue.add_after(key.clone(), after);
+                }
+                if wake.is_some() {
+                    "requeue_after"
+                } else {
+                    "success"
+                }
+            }
+            Pass::Stale => {
+                self.queue.add_after(key.clone(), STALE_AGAIN);
+                "requeue"
+            }
+            Pass::Failed => {
+                self.queue.add_failed(key.clone());
+                "error"
+            }
+        };
+        self.metrics
+            .reconciled(NAME, result, started.elapsed().as_secs_f64());
+        (thought * REST_FACTOR).min(REST_MAX)
+    }
+}

@@ -1,0 +1,243 @@
+//! Effect to request: the only writer of Pods and revisions. Decides nothing.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use http::{Method, header};
+use kube::Client;
+use kube::core::response::Status;
+use planner::effect::{Request, Resource, Verb};
+use planner::{Effect, Pod, Revision};
+use serde::de::DeserializeOwned;
+
+use crate::cache::Cache;
+use crate::client::{CallError, FIELD_MANAGER, call};
+use crate::metrics::Metrics;
+
+/// What became of one effect.
+#[derive(Debug)]
+pub enum Done {
+    /// The server did it, or had done it before.
+    Written,
+    /// The view that was decided on was old: the watch will bring a newer one.
+    Stale,
+    /// The server could not or would not.
+    Failed(CallError),
+}
+
+/// Carries effects out and tells the caches what came of them.
+#[derive(Clone)]
+pub struct Executor {
+    client: Client,
+    pods: Arc<Cache<Pod>>,
+    revisions: Arc<Cache<Revision>>,
+    metrics: Metrics,
+}
+
+/// What the server answered to a write.
+enum Answer<K> {
+    Object(K),
+    Gone,
+}
+
+impl Executor {
+    /// An executor that writes through `client`.
+    pub fn new(
+        client: Client,
+        pods: Arc<Cache<Pod>>,
+        revisions: Arc<Cache<Revision>>,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            client,
+            pods,
+            revisions,
+            metrics,
+        }
+    }
+
+    /// Performs all of `effects` at once, bounded by the client; in the order given as far as
+    /// their starts go.
+    pub async fn perform(&self, namespace: &str, effects: Vec<Effect>) -> Vec<(Effect, Done)> {
+        let writes = effects.into_iter().map(|effect| async move {
+            let done = self.write(namespace, &effect).await;
+            (effect, done)
+        });
+        writes.collect::<FuturesUnordered<_>>().collect().await
+    }
+
+    async fn write(&self, namespace: &str, effect: &Effect) -> Done {
+        let request = effect.request();
+        let answer = match request.resource {
+            Resource::Pods | Resource::PodsStatus => {
+                self.send(namespace, &request, effect, &self.pods).await
+            }
+            Resource::ControllerRevisions => {
+                self.send(namespace, &request, effect, &self.revisions)
+                    .await
+            }
+        };
+        let label = answer.as_ref().err().map_or("ok", CallError::label);
+        self.metrics.wrote(
+            verb_label(request.verb),
+            resource_label(request.resource),
+            label,
+        );
+        match answer {
+            Ok(()) => Done::Written,
+            Err(error) if is_stale(&error) => {
+                tracing::debug!(effect = effect.name(), %error, "the view was old");
+                Done::Stale
+            }
+            Err(error) => Done::Failed(error),
+        }
+    }
+
+    async fn send<K>(
+        &self,
+        namespace: &str,
+        request: &Request,
+        effect: &Effect,
+        cache: &Cache<K>,
+    ) -> Result<(), CallError>
+    where
+        K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Send + Sync + 'static,
+    {
+        let http = http_request(namespace, request)?;
+        let answer = call(self.client.request_status::<K>(http))
+            .await
+            .map(|either| match either.left() {
+                Some(object) => Answer::Object(object),
+                None => Answer::Gone,
+            });
+        match answer {
+            Ok(Answer::Object(object)) => cache.observe_write(object),
+            Ok(Answer::Gone) => {
+                cache.observe_gone(namespace, &request.name, effect.uid().unwrap_or_default());
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// A refused precondition, an object that is gone, or one that is there already.
+///
+/// 422 is both a failed `test` and a body that makes no sense; only the latter says what is wrong
+/// with it.
+fn is_stale(error: &CallError) -> bool {
+    let CallError::Refused(status) = error else {
+        return false;
+    };
+    match status.code {
+        404 | 409 => true,
+        422 => !has_causes(status),
+        _ => false,
+    }
+}
+
+fn has_causes(status: &Status) -> bool {
+    status
+        .details
+        .as_ref()
+        .is_some_and(|details| !details.causes.is_empty())
+}
+
+fn http_request(namespace: &str, request: &Request) -> Result<http::Request<Vec<u8>>, CallError> {
+    let collection = match request.resource {
+        Resource::Pods | Resource::PodsStatus => format!("/api/v1/namespaces/{namespace}/pods"),
+        Resource::ControllerRevisions => {
+            format!("/apis/apps/v1/namespaces/{namespace}/controllerrevisions")
+        }
+    };
+    let subresource = match request.resource {
+        Resource::PodsStatus => "/status",
+        Resource::Pods | Resource::ControllerRevisions => "",
+    };
+    let object = format!("{collection}/{}{subresource}", request.name);
+    let manager = format!("fieldManager={FIELD_MANAGER}");
+    let (method, path, content) = match request.verb {
+        Verb::Create => (
+            Method::POST,
+            format!("{collection}?{manager}"),
+            "application/json",
+        ),
+        Verb::Delete => (Method::DELETE, object, "application/json"),
+        Verb::JsonPatch => (
+            Method::PATCH,
+            format!("{object}?{manager}"),
+            "application/json-patch+json",
+        ),
+        Verb::MergePatch => (
+            Method::PATCH,
+            format!("{object}?{manager}"),
+            "application/merge-patch+json",
+        ),
+        Verb::StrategicPatch => (
+            Method::PATCH,
+            format!("{object}?{manager}"),
+            "application/strategic-merge-patch+json",
+        ),
+    };
+    http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::CONTENT_TYPE, content)
+        .body(request.body.to_string().into_bytes())
+        .map_err(|error| CallError::from(kube::Error::HttpError(error)))
+}
+
+fn verb_label(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Create => "create",
+        Verb::Delete => "delete",
+        Verb::JsonPatch | Verb::StrategicPatch | Verb::MergePatch => "patch",
+    }
+}
+
+fn resource_label(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Pods => "pods",
+        Resource::PodsStatus => "pods/status",
+        Resource::ControllerRevisions => "controllerrevisions",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refused(status: serde_json::Value) -> CallError {
+        CallError::Refused(Box::new(serde_json::from_value(status).unwrap()))
+    }
+
+    #[test]
+    fn a_failed_test_is_an_old_view_and_a_senseless_body_is_an_error() {
+        let failed_test = json!({"code": 422, "reason": "Invalid", "message": "rejected"});
+        assert!(is_stale(&refused(failed_test)));
+        let senseless = json!({"code": 422, "reason": "Invalid", "message": "bad",
+            "details": {"causes": [{"field": "spec.containers", "message": "required"}]}});
+        assert!(!is_stale(&refused(senseless)));
+        assert!(!is_stale(&refused(
+            json!({"code": 403, "message": "quota"})
+        )));
+    }
+
+    #[test]
+    fn every_request_goes_to_its_object_under_our_name() {
+        let request = Request {
+            verb: Verb::StrategicPatch,
+            resource: Resource::PodsStatus,
+            name: "web-1".into(),
+            body: json!({}),
+        };
+        let http = http_request("shop", &request).unwrap();
+        assert_eq!(http.method(), Method::PATCH);
+        assert_eq!(
+            http.uri(),
+            "/api/v1/namespaces/shop/pods/web-1/status?fieldManager=insitu-manager"
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! What a pass did, told as notes for Events.
+
+use apis::CloneSetStatus;
+use apis::condition::{Condition, ConditionType};
+use k8s_openapi::api::core::v1::ObjectReference;
+use planner::{Effect, Pod};
+
+use crate::events::{Note, Tone};
+use crate::executor::Done;
+
+/// The note about one effect, if anybody needs to know.
+pub(crate) fn of_effect(
+    about: &ObjectReference,
+    effect: &Effect,
+    done: &Done,
+    before: Option<&Pod>,
+) -> Option<Note> {
+    let (done_reason, failed_reason, text) = match effect {
+        Effect::CreatePod { revision, .. } => (
+            "SuccessfulCreate",
+            "FailedCreate",
+            format!("created at {revision}"),
+        ),
+        Effect::DeletePod { why, .. } => (
+            "SuccessfulDelete",
+            "FailedDelete",
+            format!("deleted: {why}"),
+        ),
+        Effect::PatchPod {
+            revision, images, ..
+        } => {
+            let from = before
+                .and_then(Pod::revision_hash)
+                .unwrap_or("an unknown revision");
+            let what = if images.is_empty() {
+                "metadata".into()
+            } else {
+                images.join(", ")
+            };
+            let text = format!("patched in place from {from} to {revision} ({what})");
+            ("SuccessfulUpdatePodInPlace", "FailedUpdatePodInPlace", text)
+        }
+        Effect::Adopt { .. } => ("SuccessfulAdopt", "FailedAdopt", "adopted".into()),
+        Effect::Release { .. } => (
+            "SuccessfulRelease",
+            "FailedRelease",
+            "released: its labels left the selector".into(),
+        ),
+        Effect::Drain { .. } | Effect::OpenGate { .. } => (
+            "Drained",
+            "FailedUpdatePodInPlace",
+            "its readiness gate".into(),
+        ),
+        Effect::CreateRevision { .. }
+        | Effect::RenumberRevision { .. }
+        | Effect::DeleteRevision { .. } => ("Revision", "FailedRevision", "the revision".into()),
+    };
+    let quiet = matches!(done_reason, "Drained" | "Revision");
+    let (tone, reason, text) = match done {
+        Done::Written if quiet => return None,
+        Done::Stale => return None,
+        Done::Written => (Tone::Normal, done_reason, text),
+        Done::Failed(error) => (Tone::Warning, failed_reason, format!("{text}: {error}")),
+    };
+    let pod = match effect {
+        // New Pods of a refused create have no lasting name.
+        Effect::CreatePod { .. } if tone == Tone::Warning => None,
+        _ => Some(effect.name().to_owned()),
+    };
+    Some(Note {
+        about: about.clone(),
+        tone,
+        reason,
+        text,
+        pod,
+    })
+}
+
+/// Notes about conditions that changed: what the set came to.
+pub(crate) fn of_status(
+    about: &ObjectReference,
+    old: &CloneSetStatus,
+    new: &CloneSetStatus,
+) -> Option<Note> {
+    let became = |type_: ConditionType| -> Option<Condition> {
+        let is = |status: &CloneSetStatus| {
+            let found = planner::status::condition(status, type_);
+            found.filter(|c| c.status == "True").cloned()
+        };
+        let (before, now) = (is(old), is(new)?);
+        let said = |c: &Condition| (c.reason.clone(), c.observed_generation);
+        (before.as_ref().map(said) != Some(said(&now))).then_some(now)
+    };
+    let note = |tone, reason, condition: Condition| Note {
+        about: about.clone(),
+        tone,
+        reason,
+        text: match (condition.reason, condition.message) {
+            (Some(reason), Some(message)) => format!("{reason}: {message}"),
+            (reason, message) => reason.or(message).unwrap_or_default(),
+        },
+        pod: None,
+    };
+    became(ConditionType::Stalled)
+        .map(|c| note(Tone::Warning, "Stalled", c))
+        .or_else(|| became(ConditionType::Ready).map(|c| note(Tone::Normal, "Ready", c)))
+}

@@ -1,0 +1,45 @@
+//! What the manager asked of the API server, from the API server's own audit log.
+
+use std::collections::BTreeMap;
+
+use cluster::{AuditLog, Cluster, Request};
+
+const READS: [&str; 3] = ["get", "list", "watch"];
+
+/// Counts the manager's writes from a point in time on.
+pub struct Writes {
+    audit: AuditLog,
+    offset: u64,
+}
+
+impl Writes {
+    /// From now on. None where the cluster keeps no audit log for us.
+    pub fn from_now(cluster: &Cluster) -> Option<Self> {
+        let audit = cluster.audit().ok()?;
+        let offset = audit.offset();
+        Some(Self { audit, offset })
+    }
+
+    /// The manager's writes in `namespace`, by `verb resource/subresource`, Events left out.
+    ///
+    /// # Panics
+    /// When the audit log cannot be read.
+    pub fn of_manager(&self, namespace: &str) -> BTreeMap<String, usize> {
+        let requests = self.audit.requests_since(self.offset).expect("the audit log");
+        let mut counts = BTreeMap::new();
+        for request in requests.iter().filter(|r| is_write(r) && r.namespace == namespace) {
+            let kind = match request.subresource.as_str() {
+                "" => format!("{} {}", request.verb, request.resource),
+                sub => format!("{} {}/{sub}", request.verb, request.resource),
+            };
+            *counts.entry(kind).or_default() += 1;
+        }
+        counts
+    }
+}
+
+fn is_write(request: &Request) -> bool {
+    request.agent.starts_with("insitu-manager")
+        && !READS.contains(&request.verb.as_str())
+        && request.resource != "events"
+}
