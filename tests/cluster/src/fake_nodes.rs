@@ -9,7 +9,7 @@ const STAGES: &str = include_str!("../kwok-stages.yaml");
 // controller, the slowest part.
 const OPTIONS: &str = "apiVersion: config.kwok.x-k8s.io/v1alpha1
 kind: KwokConfiguration
-options: {podPlayStageParallelism: 64, nodePlayStageParallelism: 16, nodeLeaseParallelism: 16}
+options: {podPlayStageParallelism: 64, nodePlayStageParallelism: 16, nodeLeaseParallelism: 16, nodeLeaseDurationSeconds: 40}
 ";
 const MARK: &str = "kwok.x-k8s.io/node";
 
