@@ -1,1 +1,31 @@
-fn main() {}
+//! The binary `insitu-manager`: arguments, logs, run.
+
+use std::{error::Error, process::ExitCode};
+
+use clap::Parser;
+use manager::{args::Args, run, telemetry, wiring};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Err(error) = telemetry::init(args.log_format, &args.log_level) {
+        return failed(&error);
+    }
+    match run::run(args, wiring::start).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &dyn Error) -> ExitCode {
+    eprintln!("insitu-manager: {error}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        eprintln!("  because: {error}");
+        source = error.source();
+    }
+    ExitCode::FAILURE
+}

@@ -1,0 +1,209 @@
+//! What probes and Prometheus ask over HTTP.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{RawQuery, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use parking_lot::Mutex;
+use tokio::{net::TcpListener, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::{CONTENT_TYPE, Metrics};
+
+/// Why a server cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is taken or not ours.
+    #[error("failed to listen on {address}")]
+    Listen {
+        /// Where.
+        address: Bind,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The server stopped by itself.
+    #[error("failed to serve")]
+    Serve(#[source] std::io::Error),
+}
+
+/// An address to listen on, in the form of other controllers: "0", ":8080" or "10.0.0.1:8080".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bind {
+    /// "0": do not listen.
+    Off,
+    /// ":port": all addresses, IPv4 and IPv6 where there is any.
+    All(u16),
+    /// This address only.
+    One(SocketAddr),
+}
+
+/// An address is not understood.
+#[derive(Debug, thiserror::Error)]
+#[error("not an address: give \"0\", \":port\" or \"ip:port\"")]
+pub struct BindError;
+
+impl FromStr for Bind {
+    type Err = BindError;
+
+    fn from_str(text: &str) -> Result<Self, BindError> {
+        if text == "0" {
+            return Ok(Self::Off);
+        }
+        match text.strip_prefix(':') {
+            Some(port) => port.parse().map(Self::All).map_err(|_| BindError),
+            None => text.parse().map(Self::One).map_err(|_| BindError),
+        }
+    }
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("0"),
+            Self::All(port) => write!(f, ":{port}"),
+            Self::One(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Bind {
+    /// Starts to listen; `None` if it is off.
+    ///
+    /// # Errors
+    /// [`Error::Listen`].
+    pub async fn listen(self) -> Result<Option<TcpListener>, Error> {
+        let listening = match self {
+            Self::Off => return Ok(None),
+            Self::One(address) => TcpListener::bind(address).await,
+            Self::All(port) => {
+                let at = |ip: IpAddr| TcpListener::bind(SocketAddr::new(ip, port));
+                match at(Ipv6Addr::UNSPECIFIED.into()).await {
+                    Ok(listener) => Ok(listener),
+                    // A machine without IPv6.
+                    Err(_) => at(Ipv4Addr::UNSPECIFIED.into()).await,
+                }
+            }
+        };
+        listening.map(Some).map_err(|source| Error::Listen { address: self, source })
+    }
+}
+
+/// One named question; `Err` says what is missing.
+pub struct Check {
+    name: &'static str,
+    ask: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Check").field(&self.name).finish()
+    }
+}
+
+impl Check {
+    /// A check that shows as `name`.
+    pub fn new(
+        name: &'static str,
+        ask: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { name, ask: Box::new(ask) }
+    }
+}
+
+/// Proof that somebody is still at work: fails its check when nobody beat it for too long.
+#[derive(Debug, Clone)]
+pub struct Heartbeat(Arc<Mutex<Instant>>);
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+}
+
+impl Heartbeat {
+    /// I am alive.
+    pub fn beat(&self) {
+        *self.0.lock() = Instant::now();
+    }
+
+    /// A check that the last beat is no older than `max_age`.
+    pub fn check(&self, name: &'static str, max_age: Duration) -> Check {
+        let last = Arc::clone(&self.0);
+        Check::new(name, move || {
+            let age = last.lock().elapsed();
+            if age <= max_age { Ok(()) } else { Err(format!("silent for {age:.1?}")) }
+        })
+    }
+}
+
+/// Serves /healthz (`live`: restart me if it fails) and /readyz (`ready`).
+pub fn probes(live: Vec<Check>, ready: Vec<Check>) -> Router {
+    let answer = |checks: Vec<Check>| {
+        get(|RawQuery(query): RawQuery, State(checks): State<Arc<Vec<Check>>>| async move {
+            ask(&checks, query.as_deref().unwrap_or_default().starts_with("verbose"))
+        })
+        .with_state(Arc::new(checks))
+    };
+    Router::new().route("/healthz", answer(live)).route("/readyz", answer(ready))
+}
+
+/// Serves /metrics.
+pub fn metrics(metrics: Metrics) -> Router {
+    let scrape = |State(metrics): State<Metrics>| async move {
+        match metrics.encode() {
+            Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+            Err(error) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response()
+            }
+        }
+    };
+    Router::new().route("/metrics", get(scrape)).with_state(metrics)
+}
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+/// [`Error::Serve`].
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    axum::serve(listener, router)
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await
+        .map_err(Error::Serve)
+}
+
+/// In the form that `kubectl get --raw` users know from the API server.
+fn ask(checks: &[Check], is_verbose: bool) -> Response {
+    let answers: Vec<_> = checks.iter().map(|check| (check.name, (check.ask)())).collect();
+    let is_well = answers.iter().all(|(_, answer)| answer.is_ok());
+    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if is_well && !is_verbose {
+        return (status, "ok").into_response();
+    }
+    let mut text = String::new();
+    for (name, answer) in answers {
+        match answer {
+            Ok(()) => text.push_str(&format!("[+]{name} ok\n")),
+            Err(why) => text.push_str(&format!("[-]{name} failed: {why}\n")),
+        }
+    }
+    text.push_str(if is_well { "check passed\n" } else { "check failed\n" });
+    (status, text).into_response()
+}
+
+#[cfg(test)]
+mod tests;
