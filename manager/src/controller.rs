@@ -167,15 +167,15 @@ impl Controller {
     pub async fn run(self: Arc<Self>, workers: usize, shutdown: CancellationToken) {
         self.metrics.set_max_workers(NAME, workers);
         self.enqueue_all();
-        let tracker = tokio_util::task::TaskTracker::new();
+        // Dropping the set ends the workers: when the lease is lost nothing may go on.
+        let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..workers {
             let this = Arc::clone(&self);
-            tracker.spawn(async move { this.work().await });
+            tasks.spawn(async move { this.work().await });
         }
-        tracker.close();
         shutdown.cancelled().await;
         self.queue.close();
-        tracker.wait().await;
+        while tasks.join_next().await.is_some() {}
     }
 
     async fn work(&self) {

@@ -1,0 +1,130 @@
+//! The CloneSet controller with its caches and watches, as `run` wants it.
+
+use std::sync::Arc;
+
+use kube::Api;
+use planner::{Pod, Revision};
+use tokio_util::sync::CancellationToken;
+
+use crate::cache::{Cache, WatchConfig, run_watch, settle_overdue, without_managed_fields};
+use crate::controller::{self, CachedSet, Controller};
+use crate::events::Events;
+use crate::health::Check;
+use crate::run::{Controllers, Parts};
+
+/// Everything about CloneSets.
+pub struct CloneSets {
+    controller: Arc<Controller>,
+    sets: Arc<Cache<CachedSet>>,
+    pods: Arc<Cache<Pod>>,
+    revisions: Arc<Cache<Revision>>,
+    workers: usize,
+    resync: std::time::Duration,
+}
+
+/// Begins the watches and wires the controller to them.
+pub fn start(parts: &Parts) -> CloneSets {
+    let sets: Arc<Cache<CachedSet>> = Arc::new(Cache::new(without_managed_fields));
+    let pods: Arc<Cache<Pod>> = Arc::new(Cache::new(trim_pod));
+    let revisions: Arc<Cache<Revision>> = Arc::new(Cache::new(without_managed_fields));
+    let (events, publish) = Events::new(parts.clients.calls.clone(), parts.shutdown.clone());
+    parts.tracker.spawn(publish);
+    let controller = Controller::new(controller::Parts {
+        sets: Arc::clone(&sets),
+        pods: Arc::clone(&pods),
+        revisions: Arc::clone(&revisions),
+        client: parts.clients.calls.clone(),
+        events,
+        metrics: parts.metrics.clone(),
+        effects_max: parts.args.max_concurrent_writes,
+    });
+    watch(parts, "CloneSet", &sets);
+    watch(parts, "Pod", &pods);
+    watch(parts, "ControllerRevision", &revisions);
+    CloneSets {
+        controller,
+        sets,
+        pods,
+        revisions,
+        workers: parts.args.workers,
+        resync: parts.args.resync,
+    }
+}
+
+fn watch<K>(parts: &Parts, kind: &'static str, cache: &Arc<Cache<K>>)
+where
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let client = parts.clients.watches.clone();
+    let api: Api<K> = match parts.args.only_namespace() {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
+    let restarts = parts.metrics.watch_restarts(kind);
+    let shutdown = parts.shutdown.clone();
+    let config = WatchConfig::default();
+    parts.tracker.spawn(run_watch(api, Arc::clone(cache), config, restarts, shutdown.clone()));
+    let calls = parts.clients.calls.clone();
+    parts.tracker.spawn(settle_overdue(calls, Arc::clone(cache), shutdown));
+    let cache = Arc::clone(cache);
+    parts.metrics.on_scrape(move |metrics| metrics.set_cache_objects(kind, cache.len()));
+}
+
+/// What nobody decides by, and what would cost more memory than all the rest.
+fn trim_pod(pod: &mut Pod) {
+    const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    pod.metadata.managed_fields = None;
+    if let Some(annotations) = &mut pod.metadata.annotations {
+        annotations.remove(APPLIED);
+    }
+}
+
+impl Controllers for CloneSets {
+    fn ready_checks(&self) -> Vec<Check> {
+        let (sets, pods, revisions) =
+            (Arc::clone(&self.sets), Arc::clone(&self.pods), Arc::clone(&self.revisions));
+        vec![
+            filled("clonesets", move || sets.ready()),
+            filled("pods", move || pods.ready()),
+            filled("controllerrevisions", move || revisions.ready()),
+        ]
+    }
+
+    fn live_checks(&self) -> Vec<Check> {
+        Vec::new()
+    }
+
+    async fn work(self, stop: CancellationToken) {
+        let caches = async {
+            self.sets.wait_ready().await;
+            self.pods.wait_ready().await;
+            self.revisions.wait_ready().await;
+        };
+        if stop.run_until_cancelled(caches).await.is_none() {
+            return;
+        }
+        tracing::info!(sets = self.sets.len(), pods = self.pods.len(), "caches are filled");
+        let resync = async {
+            loop {
+                tokio::time::sleep(self.resync).await;
+                self.controller.enqueue_all();
+            }
+        };
+        tokio::select! {
+            () = Arc::clone(&self.controller).run(self.workers, stop) => {}
+            () = resync => {}
+        }
+    }
+}
+
+fn filled(name: &'static str, ready: impl Fn() -> bool + Send + Sync + 'static) -> Check {
+    Check::new(name, move || {
+        if ready() { Ok(()) } else { Err("the first list is not complete".to_owned()) }
+    })
+}
