@@ -1,0 +1,72 @@
+# `make` lists what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+IMG ?= insitu-manager:latest
+CLUSTER ?= default
+KUBECTL ?= kubectl
+CLUSTER_TOOL := cargo run --quiet --locked -p cluster --
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Start a real cluster and watch Pods change in place (about a minute once built)
+	@scripts/demo
+
+.PHONY: test
+test: ## Run every check and every suite; ends with "N passed, N failed"
+	@scripts/test
+
+.PHONY: check
+check: ## Run the quick checks: format, lints, licences, rules of the tree
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	scripts/deny bans licenses sources
+	cargo test --locked -p tests --test tidy
+
+.PHONY: build
+build: ## Build the manager for release
+	cargo build --locked --release -p manager
+
+.PHONY: crds
+crds: ## Write config/crd from the types in apis/
+	@yaml=$$(cargo run --quiet --locked -p apis --bin crdgen) && \
+		printf '%s\n' "$$yaml" > config/crd/apps.kruise.io_clonesets.yaml
+
+.PHONY: image
+image: ## Build the container image IMG with docker
+	docker build -t $(IMG) .
+
+.PHONY: bench
+bench: ## Measure the planner and the manager
+	@scripts/bench
+
+.PHONY: bench-rollout
+bench-rollout: ## Measure a whole rollout on a real kubelet
+	@scripts/bench rollout
+
+.PHONY: cluster-up
+cluster-up: ## Start a test cluster (CLUSTER=name); prints how to use it
+	@$(CLUSTER_TOOL) up --name $(CLUSTER)
+
+.PHONY: cluster-down
+cluster-down: ## Take the test cluster down (CLUSTER=name)
+	@$(CLUSTER_TOOL) down --name $(CLUSTER)
+
+.PHONY: deploy
+deploy: ## Install CRD, roles and manager (image IMG) into kubectl's cluster
+	$(KUBECTL) kustomize config/default | sed 's|image: insitu-manager:latest|image: $(IMG)|' | \
+		$(KUBECTL) apply --server-side -f -
+	$(KUBECTL) -n insitu-system rollout status deployment/insitu-manager --timeout=2m
+
+.PHONY: undeploy
+undeploy: ## Remove the manager; the CRD and all CloneSets stay
+	$(KUBECTL) delete --ignore-not-found -k config/manager
+	$(KUBECTL) delete --ignore-not-found -k config/rbac
+
+.PHONY: clean
+clean: ## Remove what was built here (the cache of test clusters stays)
+	cargo clean

@@ -1,0 +1,71 @@
+//! Cargo manifests, lints and roles.
+
+use crate::tree::{below, expect_none, read};
+
+#[test]
+fn every_crate_takes_the_shared_lints() {
+    let manifests = below("", "Cargo.toml");
+    let violations: Vec<String> = manifests
+        .iter()
+        .filter(|file| file.path != "Cargo.toml")
+        .filter(|file| !file.text.contains("[lints]\nworkspace = true\n"))
+        .map(|file| file.path.clone())
+        .collect();
+    expect_none("add [lints] workspace = true to", &violations);
+}
+
+#[test]
+fn the_planners_clippy_file_repeats_the_shared_limits() {
+    // A crate's own clippy.toml replaces the root's, it does not add to it.
+    let own = read("planner/clippy.toml");
+    let shared = read("clippy.toml");
+    let missing: Vec<String> = shared
+        .lines()
+        .filter(|line| !line.starts_with('#') && !own.contains(line))
+        .map(str::to_owned)
+        .collect();
+    expect_none("add to planner/clippy.toml", &missing);
+}
+
+#[test]
+fn no_test_is_ignored_without_a_reason() {
+    let bare = concat!("#[", "ignore]");
+    let violations: Vec<String> = below("", ".rs")
+        .into_iter()
+        .filter(|file| file.text.contains(bare))
+        .map(|file| file.path)
+        .collect();
+    expect_none("say why, as in #[ignore = \"needs Docker\"]", &violations);
+}
+
+/// Lines of the roles, without comments.
+fn role_lines() -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    for file in below("config/rbac/", ".yaml") {
+        for (n, line) in file.text.lines().enumerate() {
+            let code = line.split('#').next().unwrap_or_default();
+            lines.push((format!("{}:{}", file.path, n + 1), code.to_owned()));
+        }
+    }
+    lines
+}
+
+#[test]
+fn roles_name_what_they_allow() {
+    let wild: Vec<String> = role_lines()
+        .into_iter()
+        .filter(|(_, code)| code.contains("\"*\"") || code.contains("'*'"))
+        .map(|(place, _)| place)
+        .collect();
+    expect_none("name the groups, resources and verbs", &wild);
+}
+
+#[test]
+fn no_role_reaches_secrets() {
+    let violations: Vec<String> = role_lines()
+        .into_iter()
+        .filter(|(_, code)| code.contains("secrets"))
+        .map(|(place, _)| place)
+        .collect();
+    expect_none("the manager needs no Secret", &violations);
+}
