@@ -39,7 +39,9 @@ pub fn list() -> Result<Vec<(String, String)>> {
                     spec.fake_nodes, spec.address
                 )
             }
-            Ok(_) => "left over from a crash; `down` removes it".to_owned(),
+            Ok(_) => {
+                "starting right now, or left over from a crash (then `down` removes it)".to_owned()
+            }
             Err(error) => error.chain(),
         };
         (name, text)
