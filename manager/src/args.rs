@@ -19,7 +19,12 @@ pub struct Args {
     pub kubeconfig: Option<PathBuf>,
 
     /// Watch and act in this namespace only. Empty: in all of them.
-    #[arg(long, env = "WATCH_NAMESPACE", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        env = "WATCH_NAMESPACE",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub namespace: String,
 
     /// How many workloads are worked on at the same time.
@@ -40,7 +45,12 @@ pub struct Args {
     pub leader_elect: bool,
 
     /// Namespace of the lease. Default: that of the Pod (POD_NAMESPACE), else insitu-system.
-    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = "insitu-system")]
+    #[arg(
+        long,
+        env = "POD_NAMESPACE",
+        value_name = "NAMESPACE",
+        default_value = "insitu-system"
+    )]
     pub leader_election_namespace: String,
 
     /// Name of the lease.
@@ -118,7 +128,11 @@ fn positive(text: &str) -> Result<usize, String> {
 fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
     let duration = Duration::try_from(span).map_err(|_| String::from("must not be negative"))?;
-    if duration.is_zero() { Err(String::from("must not be zero")) } else { Ok(duration) }
+    if duration.is_zero() {
+        Err(String::from("must not be zero"))
+    } else {
+        Ok(duration)
+    }
 }
 
 #[cfg(test)]
@@ -146,7 +160,12 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for args in ["--workers=0", "--resync=0s", "--resync=soon", "--metrics-bind-address=here"] {
+        for args in [
+            "--workers=0",
+            "--resync=0s",
+            "--resync=soon",
+            "--metrics-bind-address=here",
+        ] {
             assert!(parse(&[args]).is_err(), "{args}");
         }
     }

@@ -41,7 +41,10 @@ pub struct Key {
 impl Key {
     /// The key of `namespace/name`.
     pub fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 }
 
@@ -99,7 +102,9 @@ pub struct Cache<K> {
 
 impl<K> fmt::Debug for Cache<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("len", &self.len.load(Ordering::Relaxed)).finish_non_exhaustive()
+        f.debug_struct("Cache")
+            .field("len", &self.len.load(Ordering::Relaxed))
+            .finish_non_exhaustive()
     }
 }
 
@@ -234,9 +239,13 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Cache<K> {
     /// Whoever finds nobody delivering delivers everything, also what others add meanwhile.
     fn deliver(&self) {
         while !self.outbox.lock().is_empty() {
-            let Some(_turn) = self.delivery.try_lock() else { return };
+            let Some(_turn) = self.delivery.try_lock() else {
+                return;
+            };
             loop {
-                let Some(change) = self.outbox.lock().pop_front() else { break };
+                let Some(change) = self.outbox.lock().pop_front() else {
+                    break;
+                };
                 for subscriber in self.subscribers.read().iter() {
                     subscriber(&change);
                 }

@@ -150,18 +150,27 @@ impl CallError {
 impl From<kube::Error> for CallError {
     fn from(error: kube::Error) -> Self {
         match error {
-            kube::Error::Api(status) => match status.details.as_ref().map(|d| d.retry_after_seconds) {
-                Some(seconds @ 1..) if status.code == 429 => {
-                    Self::Throttled { after: Duration::from_secs(seconds.into()), code: status.code }
+            kube::Error::Api(status) => {
+                match status.details.as_ref().map(|d| d.retry_after_seconds) {
+                    Some(seconds @ 1..) if status.code == 429 => Self::Throttled {
+                        after: Duration::from_secs(seconds.into()),
+                        code: status.code,
+                    },
+                    _ if status.code == 429 => Self::Throttled {
+                        after: layers::DEFAULT_RETRY_AFTER,
+                        code: status.code,
+                    },
+                    _ => Self::Refused(status),
                 }
-                _ if status.code == 429 => {
-                    Self::Throttled { after: layers::DEFAULT_RETRY_AFTER, code: status.code }
-                }
-                _ => Self::Refused(status),
-            },
-            kube::Error::Service(error) if error.is::<tower::timeout::error::Elapsed>() => Self::Deadline,
+            }
+            kube::Error::Service(error) if error.is::<tower::timeout::error::Elapsed>() => {
+                Self::Deadline
+            }
             kube::Error::Service(error) => match error.downcast::<Throttled>() {
-                Ok(throttled) => Self::Throttled { after: throttled.after, code: throttled.code },
+                Ok(throttled) => Self::Throttled {
+                    after: throttled.after,
+                    code: throttled.code,
+                },
                 Err(error) => Self::Transport(Box::new(kube::Error::Service(error))),
             },
             error => Self::Transport(Box::new(error)),
@@ -205,9 +214,14 @@ pub async fn find_cluster(kubeconfig: Option<&Path>) -> Result<Config, Error> {
     let Some(path) = kubeconfig else {
         return Config::infer().await.map_err(Error::NoCluster);
     };
-    let failed = |source| Error::Kubeconfig { path: path.display().to_string(), source };
+    let failed = |source| Error::Kubeconfig {
+        path: path.display().to_string(),
+        source,
+    };
     let read = Kubeconfig::read_from(path).map_err(failed)?;
-    Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(failed)
+    Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+        .await
+        .map_err(failed)
 }
 
 impl Clients {
@@ -219,9 +233,13 @@ impl Clients {
     pub fn new(mut config: Config, max_concurrent: usize) -> Result<Self, Error> {
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT_WITHIN);
-        config.headers.push((header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
+        config
+            .headers
+            .push((header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
         let first_list = MapRequestLayer::new(consistent_first_list);
-        let watches = ClientBuilder::try_from(config.clone())?.with_layer(&first_list).build();
+        let watches = ClientBuilder::try_from(config.clone())?
+            .with_layer(&first_list)
+            .build();
         let calls = http2(&config, max_concurrent)?;
         Ok(Self { watches, calls })
     }
@@ -237,7 +255,10 @@ fn http2(config: &Config, max_concurrent: usize) -> Result<Client, Error> {
         .with_tls_config(config.rustls_client_config()?)
         .https_or_http();
     if let Some(name) = &config.tls_server_name {
-        let parsed = name.clone().try_into().map_err(|_| Error::ServerName { name: name.clone() })?;
+        let parsed = name
+            .clone()
+            .try_into()
+            .map_err(|_| Error::ServerName { name: name.clone() })?;
         tls = tls.with_server_name_resolver(FixedServerNameResolver::new(parsed));
     }
     // Both versions are offered: a load balancer in between may know HTTP/1.1 only.

@@ -95,7 +95,10 @@ impl Bind {
                 }
             }
         };
-        listening.map(Some).map_err(|source| Error::Listen { address: self, source })
+        listening.map(Some).map_err(|source| Error::Listen {
+            address: self,
+            source,
+        })
     }
 }
 
@@ -117,7 +120,10 @@ impl Check {
         name: &'static str,
         ask: impl Fn() -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        Self { name, ask: Box::new(ask) }
+        Self {
+            name,
+            ask: Box::new(ask),
+        }
     }
 }
 
@@ -142,7 +148,11 @@ impl Heartbeat {
         let last = Arc::clone(&self.0);
         Check::new(name, move || {
             let age = last.lock().elapsed();
-            if age <= max_age { Ok(()) } else { Err(format!("silent for {age:.1?}")) }
+            if age <= max_age {
+                Ok(())
+            } else {
+                Err(format!("silent for {age:.1?}"))
+            }
         })
     }
 }
@@ -150,12 +160,19 @@ impl Heartbeat {
 /// Serves /healthz (`live`: restart me if it fails) and /readyz (`ready`).
 pub fn probes(live: Vec<Check>, ready: Vec<Check>) -> Router {
     let answer = |checks: Vec<Check>| {
-        get(|RawQuery(query): RawQuery, State(checks): State<Arc<Vec<Check>>>| async move {
-            ask(&checks, query.as_deref().unwrap_or_default().starts_with("verbose"))
-        })
+        get(
+            |RawQuery(query): RawQuery, State(checks): State<Arc<Vec<Check>>>| async move {
+                ask(
+                    &checks,
+                    query.as_deref().unwrap_or_default().starts_with("verbose"),
+                )
+            },
+        )
         .with_state(Arc::new(checks))
     };
-    Router::new().route("/healthz", answer(live)).route("/readyz", answer(ready))
+    Router::new()
+        .route("/healthz", answer(live))
+        .route("/readyz", answer(ready))
 }
 
 /// Serves /metrics.
@@ -163,12 +180,12 @@ pub fn metrics(metrics: Metrics) -> Router {
     let scrape = |State(metrics): State<Metrics>| async move {
         match metrics.encode() {
             Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
-            Err(error) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response()
-            }
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         }
     };
-    Router::new().route("/metrics", get(scrape)).with_state(metrics)
+    Router::new()
+        .route("/metrics", get(scrape))
+        .with_state(metrics)
 }
 
 /// Serves until `shutdown`.
@@ -188,9 +205,16 @@ pub async fn serve(
 
 /// In the form that `kubectl get --raw` users know from the API server.
 fn ask(checks: &[Check], is_verbose: bool) -> Response {
-    let answers: Vec<_> = checks.iter().map(|check| (check.name, (check.ask)())).collect();
+    let answers: Vec<_> = checks
+        .iter()
+        .map(|check| (check.name, (check.ask)()))
+        .collect();
     let is_well = answers.iter().all(|(_, answer)| answer.is_ok());
-    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if is_well {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     if is_well && !is_verbose {
         return (status, "ok").into_response();
     }
@@ -201,7 +225,11 @@ fn ask(checks: &[Check], is_verbose: bool) -> Response {
             Err(why) => text.push_str(&format!("[-]{name} failed: {why}\n")),
         }
     }
-    text.push_str(if is_well { "check passed\n" } else { "check failed\n" });
+    text.push_str(if is_well {
+        "check passed\n"
+    } else {
+        "check failed\n"
+    });
     (status, text).into_response()
 }
 

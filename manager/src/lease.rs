@@ -102,7 +102,11 @@ impl Lease {
         identity: &str,
         timings: Timings,
     ) -> Result<Self, Error> {
-        let Timings { duration, renew_deadline, retry_period } = timings;
+        let Timings {
+            duration,
+            renew_deadline,
+            retry_period,
+        } = timings;
         if retry_period.is_zero()
             || retry_period >= renew_deadline
             || renew_deadline >= duration
@@ -111,7 +115,12 @@ impl Lease {
             return Err(Error::Timings);
         }
         let api = Api::namespaced(client, namespace);
-        Ok(Self { api, name: name.to_owned(), identity: identity.to_owned(), timings })
+        Ok(Self {
+            api,
+            name: name.to_owned(),
+            identity: identity.to_owned(),
+            timings,
+        })
     }
 
     /// Waits until the lease is ours, and keeps it renewed from then on.
@@ -121,8 +130,10 @@ impl Lease {
     /// retried.
     pub async fn acquire(&self, shutdown: &CancellationToken) -> Result<Held, Error> {
         let acquiring = self.wait_for_turn();
-        let (object, since) =
-            shutdown.run_until_cancelled(acquiring).await.ok_or(Error::Stopped)?;
+        let (object, since) = shutdown
+            .run_until_cancelled(acquiring)
+            .await
+            .ok_or(Error::Stopped)?;
         tracing::info!(lease = %self.name, identity = %self.identity, "became the leader");
         let (lost, stop) = (CancellationToken::new(), CancellationToken::new());
         let renewing = tokio::spawn({
@@ -133,7 +144,12 @@ impl Lease {
                 lease.renew_until(object, since, &stop).await
             }
         });
-        Ok(Held { lost, lease: self.clone(), stop: stop.drop_guard(), renewing })
+        Ok(Held {
+            lost,
+            lease: self.clone(),
+            stop: stop.drop_guard(),
+            renewing,
+        })
     }
 
     /// Returns the lease as written, and a time before that.
@@ -149,8 +165,12 @@ impl Lease {
                 }
             }
             // A released lease is seen at the next look; an expired one at its end.
-            let until_expiry = observed.as_ref().map(|seen| seen.expires_in(Instant::now()));
-            let pause = until_expiry.filter(|pause| !pause.is_zero()).unwrap_or(Duration::MAX);
+            let until_expiry = observed
+                .as_ref()
+                .map(|seen| seen.expires_in(Instant::now()));
+            let pause = until_expiry
+                .filter(|pause| !pause.is_zero())
+                .unwrap_or(Duration::MAX);
             tokio::time::sleep(pause.min(self.timings.retry_period)).await;
         }
     }
@@ -161,7 +181,10 @@ impl Lease {
     ) -> Result<Option<LeaseObject>, CallError> {
         let Some(current) = call(self.api.get_opt(&self.name)).await? else {
             let first = LeaseObject {
-                metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+                metadata: ObjectMeta {
+                    name: Some(self.name.clone()),
+                    ..ObjectMeta::default()
+                },
                 spec: Some(self.claim(None)),
             };
             return won(call(self.api.create(&post_params(), &first)).await);
@@ -189,7 +212,10 @@ impl Lease {
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: Some(whole_seconds(self.timings.duration)),
-            acquire_time: before.acquire_time.filter(|_| is_ours).or(Some(now.clone())),
+            acquire_time: before
+                .acquire_time
+                .filter(|_| is_ours)
+                .or(Some(now.clone())),
             renew_time: Some(now),
             lease_transitions: Some(
                 before.lease_transitions.unwrap_or(0) + i32::from(changes_hands),
@@ -243,14 +269,23 @@ impl Lease {
         }
         // Either somebody took it, or an earlier renewal of ours arrived without our knowing.
         let Some(mut current) = call(self.api.get_opt(&self.name)).await? else {
-            return Ok(Renewal::Taken { by: String::from("(deleted)") });
+            return Ok(Renewal::Taken {
+                by: String::from("(deleted)"),
+            });
         };
-        let holder = current.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
+        let holder = current
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.holder_identity.clone());
         if holder.as_deref() != Some(&self.identity) {
-            return Ok(Renewal::Taken { by: holder.unwrap_or_default() });
+            return Ok(Renewal::Taken {
+                by: holder.unwrap_or_default(),
+            });
         }
         current.spec = Some(self.claim(current.spec.take()));
-        Ok(Renewal::Done(Box::new(self.replace_within_period(&current).await?)))
+        Ok(Renewal::Done(Box::new(
+            self.replace_within_period(&current).await?,
+        )))
     }
 
     /// A call that hangs must leave time for another try.
@@ -274,7 +309,9 @@ impl Held {
     /// after the last write. Failing to do so is logged: the lease then expires.
     pub async fn release(self) {
         drop(self.stop);
-        let Ok(Some(mut object)) = self.renewing.await else { return };
+        let Ok(Some(mut object)) = self.renewing.await else {
+            return;
+        };
         let now = MicroTime(Timestamp::now());
         let spec = object.spec.get_or_insert_default();
         spec.holder_identity = Some(String::new());
@@ -301,7 +338,10 @@ fn won(answer: Result<LeaseObject, CallError>) -> Result<Option<LeaseObject>, Ca
 }
 
 fn post_params() -> PostParams {
-    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+    PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    }
 }
 
 /// Rounded up: others must not think that it ended before we do.

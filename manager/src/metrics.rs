@@ -83,8 +83,9 @@ const WORK: Buckets = Buckets(&[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ]);
 /// From a pause of one container to a slow image pull.
-const UPDATE: Buckets =
-    Buckets(&[0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0]);
+const UPDATE: Buckets = Buckets(&[
+    0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0,
+]);
 
 type Hook = Box<dyn Fn(&Metrics) + Send + Sync>;
 
@@ -189,18 +190,32 @@ impl Metrics {
     /// Counts a finished pass of `controller` that took `seconds` (`result`: `success`, `error`,
     /// `requeue`, `requeue_after`).
     pub fn reconciled(&self, controller: &'static str, result: &'static str, seconds: f64) {
-        self.0.reconciles.get_or_create(&ResultLabels { controller, result }).inc();
-        self.0.reconcile_time.get_or_create(&ControllerLabel { controller }).observe(seconds);
+        self.0
+            .reconciles
+            .get_or_create(&ResultLabels { controller, result })
+            .inc();
+        self.0
+            .reconcile_time
+            .get_or_create(&ControllerLabel { controller })
+            .observe(seconds);
     }
 
     /// The gauge of workers of `controller` that are in a pass.
     pub fn active_workers(&self, controller: &'static str) -> Gauge {
-        self.0.active_workers.get_or_create_owned(&ControllerLabel { controller })
+        self.0
+            .active_workers
+            .get_or_create_owned(&ControllerLabel { controller })
     }
 
     /// Says how many workers `controller` has.
     pub fn set_max_workers(&self, controller: &'static str, workers: usize) {
-        set(&self.0.max_workers.get_or_create(&ControllerLabel { controller }), workers);
+        set(
+            &self
+                .0
+                .max_workers
+                .get_or_create(&ControllerLabel { controller }),
+            workers,
+        );
     }
 
     /// The handles for the work queue `name`.
@@ -217,7 +232,14 @@ impl Metrics {
 
     /// Counts one write to the API server; `result` is `ok` or an error's metric label.
     pub fn wrote(&self, verb: &'static str, resource: &'static str, result: &'static str) {
-        self.0.writes.get_or_create(&WriteLabels { verb, resource, result }).inc();
+        self.0
+            .writes
+            .get_or_create(&WriteLabels {
+                verb,
+                resource,
+                result,
+            })
+            .inc();
     }
 
     /// Shows how many Pods of the set are where; reasons that are not given are removed.
@@ -249,7 +271,10 @@ impl Metrics {
 
     /// Records that one Pod spent `seconds` in `phase` of an in-place update.
     pub fn updated_in_place(&self, phase: &'static str, seconds: f64) {
-        self.0.updates.get_or_create(&PhaseLabel { phase }).observe(seconds);
+        self.0
+            .updates
+            .get_or_create(&PhaseLabel { phase })
+            .observe(seconds);
     }
 
     /// The gauge that is 1 on the replica that acts.
@@ -259,12 +284,17 @@ impl Metrics {
 
     /// Says how many objects of `kind` are cached.
     pub fn set_cache_objects(&self, kind: &'static str, objects: usize) {
-        set(&self.0.cache_objects.get_or_create(&KindLabel { kind }), objects);
+        set(
+            &self.0.cache_objects.get_or_create(&KindLabel { kind }),
+            objects,
+        );
     }
 
     /// The counter of broken watches of `kind`.
     pub fn watch_restarts(&self, kind: &'static str) -> Counter {
-        self.0.watch_restarts.get_or_create_owned(&KindLabel { kind })
+        self.0
+            .watch_restarts
+            .get_or_create_owned(&KindLabel { kind })
     }
 }
 
@@ -294,9 +324,17 @@ impl Inner {
             "Workers",
             self.max_workers.clone(),
         );
-        r.register("workqueue_depth", "Keys that could be handed out", self.depth.clone());
+        r.register(
+            "workqueue_depth",
+            "Keys that could be handed out",
+            self.depth.clone(),
+        );
         r.register("workqueue_adds", "Keys added", self.adds.clone());
-        r.register("workqueue_retries", "Keys added after a failure", self.retries.clone());
+        r.register(
+            "workqueue_retries",
+            "Keys added after a failure",
+            self.retries.clone(),
+        );
         r.register(
             "workqueue_queue_duration_seconds",
             "Wait of a key before its pass",
@@ -307,16 +345,36 @@ impl Inner {
             "Time a worker held a key",
             self.work_duration.clone(),
         );
-        r.register("insitu_api_writes", "Writes to the API server", self.writes.clone());
-        r.register("insitu_pods_by_reason", "Pods of a set by what they wait for", self.pods.clone());
+        r.register(
+            "insitu_api_writes",
+            "Writes to the API server",
+            self.writes.clone(),
+        );
+        r.register(
+            "insitu_pods_by_reason",
+            "Pods of a set by what they wait for",
+            self.pods.clone(),
+        );
         r.register(
             "insitu_inplace_update_duration_seconds",
             "Time a Pod spent in a phase of an in-place update",
             self.updates.clone(),
         );
-        r.register("insitu_leader", "1 on the replica that acts", self.leader.clone());
-        r.register("insitu_cache_objects", "Cached objects", self.cache_objects.clone());
-        r.register("insitu_watch_restarts", "Watches that broke", self.watch_restarts.clone());
+        r.register(
+            "insitu_leader",
+            "1 on the replica that acts",
+            self.leader.clone(),
+        );
+        r.register(
+            "insitu_cache_objects",
+            "Cached objects",
+            self.cache_objects.clone(),
+        );
+        r.register(
+            "insitu_watch_restarts",
+            "Watches that broke",
+            self.watch_restarts.clone(),
+        );
         r.register_collector(Box::new(process::Process));
         self.registry = registry;
     }

@@ -91,7 +91,11 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             sequence: 0,
             is_closed: false,
         };
-        Self { state: Mutex::new(state), wake: Notify::new(), metrics }
+        Self {
+            state: Mutex::new(state),
+            wake: Notify::new(),
+            metrics,
+        }
     }
 
     /// Asks for a pass over `key` as soon as its turn comes.
@@ -177,9 +181,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// `min_gap` is over: a burst of events during and after a pass costs one more pass.
     pub fn done(&self, key: &K, min_gap: Duration) {
         let mut state = self.state.lock();
-        let Some(since) = state.running.remove(key) else { return };
+        let Some(since) = state.running.remove(key) else {
+            return;
+        };
         let now = Instant::now();
-        self.metrics.work_duration.observe((now - since).as_secs_f64());
+        self.metrics
+            .work_duration
+            .observe((now - since).as_secs_f64());
         if !min_gap.is_zero() {
             let until = now + min_gap;
             state.resting.insert(key.clone(), until);
@@ -240,7 +248,9 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     fn fire_timers(&self, state: &mut State<K>, now: Instant) {
         while state.heap.peek().is_some_and(|Reverse(due)| due.at <= now) {
-            let Some(Reverse(Due { at, key, .. })) = state.heap.pop() else { return };
+            let Some(Reverse(Due { at, key, .. })) = state.heap.pop() else {
+                return;
+            };
             if state.resting.get(&key) == Some(&at) {
                 state.resting.remove(&key);
                 if state.dirty.contains_key(&key) {
@@ -257,7 +267,9 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     fn take(&self, state: &mut State<K>, now: Instant) -> Option<K> {
         let key = state.fifo.pop_front()?;
         if let Some(since) = state.dirty.remove(&key) {
-            self.metrics.queue_duration.observe((now - since).as_secs_f64());
+            self.metrics
+                .queue_duration
+                .observe((now - since).as_secs_f64());
         }
         state.running.insert(key.clone(), now);
         // This worker is busy from now on: another one must watch the rest and the timers.
@@ -269,18 +281,26 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     fn publish(&self, state: &State<K>) {
-        self.metrics.depth.set(i64::try_from(state.fifo.len()).unwrap_or(i64::MAX));
+        self.metrics
+            .depth
+            .set(i64::try_from(state.fifo.len()).unwrap_or(i64::MAX));
     }
 }
 
 impl<K> State<K> {
     fn push_due(&mut self, at: Instant, key: K) {
         self.sequence += 1;
-        self.heap.push(Reverse(Due { at, sequence: self.sequence, key }));
+        self.heap.push(Reverse(Due {
+            at,
+            sequence: self.sequence,
+            key,
+        }));
     }
 }
 
 fn backoff(failures: u32) -> Duration {
     // 5 ms doubled 14 times is past the cap; the shift must not overflow on the way.
-    BACKOFF_MIN.saturating_mul(1 << failures.min(20)).min(BACKOFF_MAX)
+    BACKOFF_MIN
+        .saturating_mul(1 << failures.min(20))
+        .min(BACKOFF_MAX)
 }

@@ -80,10 +80,7 @@ pub trait Controllers: Send + 'static {
 ///
 /// # Errors
 /// See [`Error`].
-pub async fn run<C: Controllers>(
-    args: Args,
-    start: impl FnOnce(&Parts) -> C,
-) -> Result<(), Error> {
+pub async fn run<C: Controllers>(args: Args, start: impl FnOnce(&Parts) -> C) -> Result<(), Error> {
     // Before anything else, so that no signal meets the default handler.
     let signal = stop_signal()?;
     let config = find_cluster(args.kubeconfig()).await?;
@@ -101,8 +98,14 @@ pub async fn run<C: Controllers>(
     let result = lead(&parts, lease, controllers, signal).await;
     parts.shutdown.cancel();
     parts.tracker.close();
-    if tokio::time::timeout(CLOSE_WITHIN, parts.tracker.wait()).await.is_err() {
-        tracing::warn!(tasks = parts.tracker.len(), "some tasks did not end in time");
+    if tokio::time::timeout(CLOSE_WITHIN, parts.tracker.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            tasks = parts.tracker.len(),
+            "some tasks did not end in time"
+        );
     }
     tracing::info!("stopped");
     result
@@ -125,7 +128,9 @@ async fn lead<C: Controllers>(
     };
     let leader = parts.metrics.leader();
     leader.set(1);
-    let lost = held.as_ref().map_or_else(CancellationToken::new, |held| held.lost.clone());
+    let lost = held
+        .as_ref()
+        .map_or_else(CancellationToken::new, |held| held.lost.clone());
     let outcome = work(controllers, &signal, &lost).await;
     leader.set(0);
     match outcome {
@@ -183,7 +188,13 @@ fn candidate(parts: &Parts) -> Result<Option<Lease>, Error> {
     }
     let (namespace, name) = (&args.leader_election_namespace, &args.leader_election_id);
     let client = parts.clients.watches.clone();
-    Ok(Some(Lease::new(client, namespace, name, &identity(), args.timings())?))
+    Ok(Some(Lease::new(
+        client,
+        namespace,
+        name,
+        &identity(),
+        args.timings(),
+    )?))
 }
 
 /// Different for every process: the Pod's name and the moment of its start.
@@ -211,7 +222,9 @@ async fn serve(parts: &Parts, controllers: &impl Controllers) -> Result<(), Erro
         (parts.args.metrics_bind_address, metrics),
     ];
     for (bind, router) in both {
-        let Some(listener) = bind.listen().await? else { continue };
+        let Some(listener) = bind.listen().await? else {
+            continue;
+        };
         let serving = health::serve(listener, router, parts.shutdown.clone());
         parts.tracker.spawn(async move {
             if let Err(error) = serving.await {

@@ -25,15 +25,21 @@ pub enum Error {
 /// # Errors
 /// See [`Error`].
 pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|source| Error::Filter { filter: filter.to_owned(), source })?;
+    let filter = EnvFilter::try_new(filter).map_err(|source| Error::Filter {
+        filter: filter.to_owned(),
+        source,
+    })?;
     let registry = tracing_subscriber::registry().with(filter);
     let lines = fmt::layer().with_writer(std::io::stderr);
     match format {
         LogFormat::Json => {
-            registry.with(lines.json().flatten_event(true).with_current_span(true)).try_init()?;
+            registry
+                .with(lines.json().flatten_event(true).with_current_span(true))
+                .try_init()?;
         }
-        LogFormat::Human => registry.with(lines.with_target(false).compact()).try_init()?,
+        LogFormat::Human => registry
+            .with(lines.with_target(false).compact())
+            .try_init()?,
     }
     Ok(())
 }

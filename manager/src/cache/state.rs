@@ -10,7 +10,10 @@ use std::{
 use kube::Resource;
 use tokio::time::Instant;
 
-use super::{Change, Key, Overdue, tombstones::{Proof, Tombstones}};
+use super::{
+    Change, Key, Overdue,
+    tombstones::{Proof, Tombstones},
+};
 
 /// Who says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +42,7 @@ pub(super) struct State<K> {
     orphans: HashMap<String, BTreeSet<Key>>,
     tombstones: Tombstones,
     unconfirmed: HashMap<String, Unconfirmed>,
-    /// The keys that the running relist has shown, or that were written while it ran.
+    /// The keys that the running relist has shown.
     seen: Option<HashSet<Key>>,
 }
 
@@ -68,7 +71,10 @@ fn is_older(a: &str, b: &str) -> bool {
 fn key<K: Resource<DynamicType = ()>>(object: &K) -> Key {
     let meta = object.meta();
     let of = |field: &Option<String>| field.as_deref().unwrap_or_default().into();
-    Key { namespace: of(&meta.namespace), name: of(&meta.name) }
+    Key {
+        namespace: of(&meta.namespace),
+        name: of(&meta.name),
+    }
 }
 
 fn uid<K: Resource<DynamicType = ()>>(object: &K) -> &str {
@@ -76,11 +82,19 @@ fn uid<K: Resource<DynamicType = ()>>(object: &K) -> &str {
 }
 
 fn rv<K: Resource<DynamicType = ()>>(object: &K) -> &str {
-    object.meta().resource_version.as_deref().unwrap_or_default()
+    object
+        .meta()
+        .resource_version
+        .as_deref()
+        .unwrap_or_default()
 }
 
 fn owner<K: Resource<DynamicType = ()>>(object: &K) -> Option<&str> {
-    let owners = object.meta().owner_references.as_deref().unwrap_or_default();
+    let owners = object
+        .meta()
+        .owner_references
+        .as_deref()
+        .unwrap_or_default();
     let controller = owners.iter().find(|owner| owner.controller == Some(true));
     controller.map(|owner| owner.uid.as_str())
 }
@@ -107,7 +121,10 @@ impl<K: Resource<DynamicType = ()>> State<K> {
     }
 
     fn all(&self, keys: Option<&BTreeSet<Key>>) -> Vec<Arc<K>> {
-        keys.into_iter().flatten().filter_map(|key| self.get(key)).collect()
+        keys.into_iter()
+            .flatten()
+            .filter_map(|key| self.get(key))
+            .collect()
     }
 
     pub(super) fn relist_begins(&mut self) {
@@ -153,9 +170,6 @@ impl<K: Resource<DynamicType = ()>> State<K> {
         let key = key(&object);
         if source == Source::Watch {
             self.confirm(uid(&object), rv(&object), now);
-        } else if let Some(seen) = &mut self.seen {
-            // The list that runs may have been taken before this.
-            seen.insert(key.clone());
         }
         if let Some(cached) = self.by_key.get(&key) {
             let is_same = uid(cached.as_ref()) == uid(&object);
@@ -184,16 +198,26 @@ impl<K: Resource<DynamicType = ()>> State<K> {
 
     pub(super) fn gone(&mut self, key: &Key, gone: &str, now: Instant, out: &mut Vec<Change>) {
         self.unconfirmed.remove(gone);
-        if self.by_key.get(key).is_some_and(|cached| uid(cached.as_ref()) == gone) {
+        if self
+            .by_key
+            .get(key)
+            .is_some_and(|cached| uid(cached.as_ref()) == gone)
+        {
             self.remove(key, out);
         }
         self.tombstones.bury(gone, Proof::Seen, now);
     }
 
     pub(super) fn overdue(&self, bound: Duration, now: Instant) -> Vec<Overdue> {
-        let late = self.unconfirmed.iter().filter(|(_, write)| now - write.since >= bound);
+        let late = self
+            .unconfirmed
+            .iter()
+            .filter(|(_, write)| now - write.since >= bound);
         let mut late: Vec<_> = late
-            .map(|(uid, write)| Overdue { key: write.key.clone(), uid: uid.clone() })
+            .map(|(uid, write)| Overdue {
+                key: write.key.clone(),
+                uid: uid.clone(),
+            })
             .collect();
         late.sort_by(|a, b| a.key.cmp(&b.key));
         late
@@ -212,8 +236,14 @@ impl<K: Resource<DynamicType = ()>> State<K> {
     ) {
         let is_alive = found.as_ref().is_some_and(|object| uid(object) == asked);
         if is_alive {
-            let found_rv = found.as_ref().map(|object| rv(object).to_owned()).unwrap_or_default();
-            self.confirm(asked, &found_rv, now);
+            if let Some(write) = self.unconfirmed.get_mut(asked)
+                && self.seen.is_some()
+            {
+                // The list that runs may be older than this read, or younger: ask again after it.
+                write.since = now;
+            } else {
+                self.unconfirmed.remove(asked);
+            }
         } else if let Some(write) = self.unconfirmed.get(asked) {
             let key = write.key.clone();
             self.gone(&key, asked, now, out);
@@ -236,7 +266,9 @@ impl<K: Resource<DynamicType = ()>> State<K> {
     }
 
     fn confirm(&mut self, uid: &str, rv: &str, now: Instant) {
-        let Some(write) = self.unconfirmed.get_mut(uid) else { return };
+        let Some(write) = self.unconfirmed.get_mut(uid) else {
+            return;
+        };
         if is_older(rv, &write.rv) {
             // The watch moves, it only has not come to our write.
             write.since = now;

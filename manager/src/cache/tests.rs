@@ -1,8 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use k8s_openapi::{
-    api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference,
-};
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{api::ObjectMeta, runtime::watcher::Event};
 use parking_lot::Mutex;
 
@@ -34,12 +32,23 @@ type Told = Arc<Mutex<Vec<String>>>;
 fn line(change: &Change) -> String {
     let sign = if change.deleted { '-' } else { '+' };
     let owner = change.owner_uid.as_deref().unwrap_or("none");
-    let from = change.old_owner_uid.as_deref().map(|old| format!(" from {old}"));
-    format!("{sign}{}@{} {owner}{}", change.uid, change.rv, from.unwrap_or_default())
+    let from = change
+        .old_owner_uid
+        .as_deref()
+        .map(|old| format!(" from {old}"));
+    format!(
+        "{sign}{}@{} {owner}{}",
+        change.uid,
+        change.rv,
+        from.unwrap_or_default()
+    )
 }
 
 fn cache() -> (Arc<Cache<ConfigMap>>, Told) {
-    let (cache, told) = (Arc::new(Cache::new(without_managed_fields)), Told::default());
+    let (cache, told) = (
+        Arc::new(Cache::new(without_managed_fields)),
+        Told::default(),
+    );
     let sink = Arc::clone(&told);
     cache.subscribe(move |change| sink.lock().push(line(change)));
     (cache, told)
@@ -51,7 +60,9 @@ fn take(told: &Told) -> Vec<String> {
 
 fn list(cache: &Cache<ConfigMap>, objects: &[ConfigMap]) {
     cache.event(Event::Init);
-    objects.iter().for_each(|object| cache.event(Event::InitApply(object.clone())));
+    objects
+        .iter()
+        .for_each(|object| cache.event(Event::InitApply(object.clone())));
     cache.event(Event::InitDone);
 }
 
@@ -83,7 +94,14 @@ async fn the_first_complete_list_makes_it_ready() {
 #[test]
 fn objects_are_found_by_name_owner_and_as_orphans() {
     let (cache, _) = cache();
-    list(&cache, &[object("b", "b1", 2, "x"), object("a", "a1", 1, "x"), object("c", "c1", 3, "")]);
+    list(
+        &cache,
+        &[
+            object("b", "b1", 2, "x"),
+            object("a", "a1", 1, "x"),
+            object("c", "c1", 3, ""),
+        ],
+    );
     assert_eq!(uids(&cache, "x"), ["a1", "b1"]);
     assert_eq!(cache.orphans("ns").len(), 1);
     assert!(cache.orphans("other").is_empty() && cache.owned("y").is_empty());
@@ -96,15 +114,30 @@ fn objects_are_trimmed_from_every_source() {
     let (cache, _) = cache();
     list(&cache, &[object("a", "a1", 1, "x")]);
     cache.observe_write(object("b", "b1", 2, "x"));
-    assert!(cache.owned("x").iter().all(|object| object.metadata.managed_fields.is_none()));
+    assert!(
+        cache
+            .owned("x")
+            .iter()
+            .all(|object| object.metadata.managed_fields.is_none())
+    );
 }
 
 #[test]
 fn a_relist_announces_what_vanished_and_what_is_new_and_nothing_else() {
     let (cache, told) = cache();
-    list(&cache, &[object("a", "a1", 1, "x"), object("b", "b1", 2, "x"), object("c", "c1", 3, "y")]);
+    list(
+        &cache,
+        &[
+            object("a", "a1", 1, "x"),
+            object("b", "b1", 2, "x"),
+            object("c", "c1", 3, "y"),
+        ],
+    );
     assert_eq!(take(&told), ["+a1@1 x", "+b1@2 x", "+c1@3 y"]);
-    list(&cache, &[object("a", "a1", 1, "x"), object("c", "c1", 5, "y")]);
+    list(
+        &cache,
+        &[object("a", "a1", 1, "x"), object("c", "c1", 5, "y")],
+    );
     assert_eq!(take(&told), ["+c1@5 y", "-b1@2 x"]);
     assert_eq!(uids(&cache, "x"), ["a1"]);
 }
@@ -117,7 +150,11 @@ fn a_name_that_comes_back_announces_the_old_object_gone_first() {
     assert_eq!(take(&told), ["+a1@1 x", "-a1@1 x", "+a2@7 y"]);
     assert!(cache.owned("x").is_empty());
     cache.event(Event::Delete(object("a", "a1", 6, "x")));
-    assert_eq!(uids(&cache, "y"), ["a2"], "the late deletion is of another object");
+    assert_eq!(
+        uids(&cache, "y"),
+        ["a2"],
+        "the late deletion is of another object"
+    );
 }
 
 #[test]
@@ -127,7 +164,15 @@ fn a_change_of_owner_names_both() {
     cache.event(Event::Apply(object("a", "a1", 2, "x")));
     cache.event(Event::Apply(object("a", "a1", 3, "y")));
     cache.event(Event::Apply(object("a", "a1", 4, "")));
-    assert_eq!(take(&told), ["+a1@1 none", "+a1@2 x", "+a1@3 y from x", "+a1@4 none from y"]);
+    assert_eq!(
+        take(&told),
+        [
+            "+a1@1 none",
+            "+a1@2 x",
+            "+a1@3 y from x",
+            "+a1@4 none from y"
+        ]
+    );
     assert!(cache.owned("x").is_empty() && cache.owned("y").is_empty());
     assert_eq!(cache.orphans("ns").len(), 1);
 }
@@ -190,19 +235,40 @@ fn a_relist_keeps_own_writes_that_it_may_be_too_old_to_show() {
     list(&cache, &[]);
     assert_eq!((cache.len(), cache.unconfirmed()), (1, 1));
     cache.event(Event::Apply(object("a", "a1", 10, "x")));
-    assert_eq!((take(&told), cache.unconfirmed()), (vec!["+a1@10 x".to_owned()], 0));
+    assert_eq!(
+        (take(&told), cache.unconfirmed()),
+        (vec!["+a1@10 x".to_owned()], 0)
+    );
     list(&cache, &[]);
-    assert_eq!(take(&told), ["-a1@10 x"], "once confirmed, the list decides");
+    assert_eq!(
+        take(&told),
+        ["-a1@10 x"],
+        "once confirmed, the list decides"
+    );
 }
 
-#[test]
-fn what_is_written_while_a_relist_runs_outlives_it_even_when_read_live() {
+#[tokio::test(start_paused = true)]
+async fn a_live_read_during_a_relist_settles_nothing_for_the_list_may_be_of_any_age() {
     let (cache, _) = cache();
     cache.event(Event::Init);
     cache.observe_write(object("a", "a1", 10, "x"));
     cache.resolve_live("a1", Some(object("a", "a1", 10, "x")));
     cache.event(Event::InitDone);
+    assert_eq!((cache.len(), cache.unconfirmed()), (1, 1));
+    tokio::time::advance(CONFIRM_WITHIN).await;
+    assert_eq!(cache.overdue(CONFIRM_WITHIN).len(), 1);
+    cache.resolve_live("a1", Some(object("a", "a1", 10, "x")));
     assert_eq!((cache.len(), cache.unconfirmed()), (1, 0));
+}
+
+#[test]
+fn a_late_answer_during_a_relist_does_not_save_an_object_that_the_list_does_not_show() {
+    let (cache, told) = cache();
+    list(&cache, &[object("a", "a1", 5, "x")]);
+    cache.event(Event::Init);
+    cache.observe_write(object("a", "a1", 5, "x"));
+    cache.event(Event::InitDone);
+    assert_eq!(take(&told), ["+a1@5 x", "-a1@5 x"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,11 +279,18 @@ async fn an_unconfirmed_write_is_overdue_until_a_live_read_settles_it() {
     cache.observe_write(object("b", "b1", 11, "x"));
     assert!(cache.overdue(CONFIRM_WITHIN).is_empty());
     tokio::time::advance(CONFIRM_WITHIN).await;
-    let overdue: Vec<_> = cache.overdue(CONFIRM_WITHIN).into_iter().map(|o| o.uid).collect();
+    let overdue: Vec<_> = cache
+        .overdue(CONFIRM_WITHIN)
+        .into_iter()
+        .map(|o| o.uid)
+        .collect();
     assert_eq!(overdue, ["a1", "b1"]);
     cache.resolve_live("a1", None);
     cache.resolve_live("b1", Some(object("b", "b1", 12, "x")));
-    assert_eq!(take(&told), ["+a1@10 x", "+b1@11 x", "-a1@10 x", "+b1@12 x"]);
+    assert_eq!(
+        take(&told),
+        ["+a1@10 x", "+b1@11 x", "-a1@10 x", "+b1@12 x"]
+    );
     assert!(cache.overdue(Duration::ZERO).is_empty());
 }
 
@@ -248,7 +321,10 @@ fn an_answer_that_the_watch_was_faster_than_needs_no_confirmation() {
     cache.event(Event::Apply(object("a", "a1", 10, "x")));
     cache.observe_write(object("a", "a1", 10, "x"));
     cache.observe_write(object("a", "a1", 9, "x"));
-    assert_eq!((cache.unconfirmed(), take(&told)), (0, vec!["+a1@10 x".to_owned()]));
+    assert_eq!(
+        (cache.unconfirmed(), take(&told)),
+        (0, vec!["+a1@10 x".to_owned()])
+    );
 }
 
 #[test]
@@ -318,7 +394,9 @@ async fn whatever_the_interleaving_the_cache_ends_as_the_world_and_tells_a_clean
                 0..=4 => {
                     let (name, rv) = (roll(4), u64::try_from(history.len()).unwrap() + 1);
                     let owner = ["", "x", "y"][roll(3)];
-                    let alive = world.get(&name).and_then(|object| object.metadata.uid.clone());
+                    let alive = world
+                        .get(&name)
+                        .and_then(|object| object.metadata.uid.clone());
                     let is_deleted = alive.is_some() && roll(3) == 0;
                     let uid = alive.unwrap_or_else(|| {
                         lives += 1;
@@ -339,7 +417,11 @@ async fn whatever_the_interleaving_the_cache_ends_as_the_world_and_tells_a_clean
                     for (object, is_deleted) in history.iter().skip(watched).take(roll(4)) {
                         watched += 1;
                         let object = object.clone();
-                        let event = if *is_deleted { Event::Delete } else { Event::Apply };
+                        let event = if *is_deleted {
+                            Event::Delete
+                        } else {
+                            Event::Apply
+                        };
                         cache.event(event(object));
                     }
                 }
@@ -364,9 +446,15 @@ async fn whatever_the_interleaving_the_cache_ends_as_the_world_and_tells_a_clean
             }
             tells_a_clean_story(&told.lock(), seed);
         }
-        answers.into_iter().for_each(|answer| cache.observe_write(answer));
+        answers
+            .into_iter()
+            .for_each(|answer| cache.observe_write(answer));
         for (object, is_deleted) in history.drain(watched..) {
-            cache.event(if is_deleted { Event::Delete(object) } else { Event::Apply(object) });
+            cache.event(if is_deleted {
+                Event::Delete(object)
+            } else {
+                Event::Apply(object)
+            });
         }
         // What is left is settled by live reads.
         tokio::time::advance(CONFIRM_WITHIN).await;
@@ -375,15 +463,28 @@ async fn whatever_the_interleaving_the_cache_ends_as_the_world_and_tells_a_clean
             let found = alive.find(|o| o.metadata.name.as_deref() == Some(&overdue.key.name));
             cache.resolve_live(&overdue.uid, found.cloned());
         }
-        let of = |object: &ConfigMap| (object.metadata.uid.clone(), object.metadata.resource_version.clone());
+        let of = |object: &ConfigMap| {
+            (
+                object.metadata.uid.clone(),
+                object.metadata.resource_version.clone(),
+            )
+        };
         let mut expected: Vec<_> = world.values().map(of).collect();
-        let mut cached: Vec<_> =
-            cache.keys().iter().filter_map(|k| cache.get(&k.namespace, &k.name)).map(|o| of(&o)).collect();
+        let mut cached: Vec<_> = cache
+            .keys()
+            .iter()
+            .filter_map(|k| cache.get(&k.namespace, &k.name))
+            .map(|o| of(&o))
+            .collect();
         expected.sort();
         cached.sort();
         assert_eq!(cached, expected, "seed {seed}");
         let indexed = cache.owned("x").len() + cache.owned("y").len() + cache.orphans("ns").len();
-        assert_eq!((indexed, cache.unconfirmed()), (cached.len(), 0), "seed {seed}");
+        assert_eq!(
+            (indexed, cache.unconfirmed()),
+            (cached.len(), 0),
+            "seed {seed}"
+        );
         tells_a_clean_story(&told.lock(), seed);
     }
 }
@@ -398,7 +499,14 @@ fn tells_a_clean_story(told: &[String], seed: u64) {
         let before = lives.insert(uid, (rv, is_deleted));
         if let Some((before, was_deleted)) = before {
             assert!(!was_deleted, "seed {seed}: {uid} came back: {told:?}");
-            assert!(if is_deleted { before == rv } else { before < rv }, "seed {seed}: {told:?}");
+            assert!(
+                if is_deleted {
+                    before == rv
+                } else {
+                    before < rv
+                },
+                "seed {seed}: {told:?}"
+            );
         } else {
             assert!(!is_deleted, "seed {seed}: {uid} was never there: {told:?}");
         }

@@ -38,7 +38,11 @@ impl Tombstones {
                 break;
             }
             // A UID that was buried twice stays until its second entry comes up.
-            if self.by_uid.get(oldest).is_some_and(|(buried, _)| buried == at) {
+            if self
+                .by_uid
+                .get(oldest)
+                .is_some_and(|(buried, _)| buried == at)
+            {
                 self.by_uid.remove(oldest);
             }
             self.by_age.pop_front();
@@ -66,7 +70,10 @@ mod tests {
         let (mut tombstones, now) = (Tombstones::default(), Instant::now());
         tombstones.bury("a", Proof::Seen, now);
         assert_eq!(tombstones.get("a", now + KEEP), Some(&Proof::Seen));
-        assert_eq!(tombstones.get("a", now + KEEP + Duration::from_secs(1)), None);
+        assert_eq!(
+            tombstones.get("a", now + KEEP + Duration::from_secs(1)),
+            None
+        );
     }
 
     #[test]

@@ -65,7 +65,9 @@ pub async fn run_watch<K>(
     while !shutdown.is_cancelled() {
         let stream = watcher::watcher(api.clone(), config.for_strategy(strategy));
         let feeding = feed(stream, &cache, strategy, &restarts, &mut pauses);
-        let Some(reaction) = shutdown.run_until_cancelled(feeding).await else { return };
+        let Some(reaction) = shutdown.run_until_cancelled(feeding).await else {
+            return;
+        };
         if reaction == Reaction::RebuildPaged && strategy == Strategy::Streaming {
             tracing::info!(kind = %K::kind(&()), "no streaming lists here: listing in pages");
             strategy = Strategy::Paged;
@@ -91,7 +93,9 @@ where
             Strategy::Streaming if is_listing => {
                 Either::Left(tokio::time::timeout(STREAM_SILENCE_MAX, stream.next()))
             }
-            Strategy::Streaming | Strategy::Paged => Either::Right(async { Ok(stream.next().await) }),
+            Strategy::Streaming | Strategy::Paged => {
+                Either::Right(async { Ok(stream.next().await) })
+            }
         };
         let error = match next.await {
             Err(_silence) => return Reaction::RebuildPaged,
@@ -135,7 +139,8 @@ fn react(error: &watcher::Error, strategy: Strategy, failures: u32) -> Reaction 
     };
     if let Some(status) = status {
         // 422 "sendInitialEvents is forbidden"; older ones and proxies say 400.
-        let is_refused = matches!(status.code, 400 | 422) || status.message.contains("sendInitialEvents");
+        let is_refused =
+            matches!(status.code, 400 | 422) || status.message.contains("sendInitialEvents");
         if strategy == Strategy::Streaming && is_refused {
             return Reaction::RebuildPaged;
         }
@@ -144,7 +149,11 @@ fn react(error: &watcher::Error, strategy: Strategy, failures: u32) -> Reaction 
             return Reaction::Rebuild;
         }
     }
-    if failures >= FAILURES_BEFORE_REBUILD { Reaction::Rebuild } else { Reaction::Resume }
+    if failures >= FAILURES_BEFORE_REBUILD {
+        Reaction::Rebuild
+    } else {
+        Reaction::Resume
+    }
 }
 
 impl WatchConfig {

@@ -61,14 +61,19 @@ pub(super) fn check_throttled<B>(
 ) -> Result<Response<B>, BoxError> {
     let response = result?;
     let wait = response.headers().get(header::RETRY_AFTER);
-    let wait = wait.and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+    let wait = wait
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
     let after = match response.status() {
         StatusCode::TOO_MANY_REQUESTS => wait.or(Some(DEFAULT_RETRY_AFTER)),
         StatusCode::SERVICE_UNAVAILABLE => wait,
         _ => None,
     };
     match after {
-        Some(after) => Err(Box::new(Throttled { after, code: response.status().as_u16() })),
+        Some(after) => Err(Box::new(Throttled {
+            after,
+            code: response.status().as_u16(),
+        })),
         None => Ok(response),
     }
 }
@@ -85,11 +90,16 @@ pub(super) fn consistent_first_list(mut request: Request<Body>) -> Request<Body>
 
 fn without_version_zero(uri: &Uri) -> Option<Uri> {
     let query = uri.query()?;
-    if !query.split('&').any(|pair| pair == "sendInitialEvents=true") {
+    if !query
+        .split('&')
+        .any(|pair| pair == "sendInitialEvents=true")
+    {
         return None;
     }
-    let kept: Vec<_> =
-        query.split('&').filter(|pair| !pair.is_empty() && *pair != "resourceVersion=0").collect();
+    let kept: Vec<_> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty() && *pair != "resourceVersion=0")
+        .collect();
     let mut parts = uri.clone().into_parts();
     let path_and_query = format!("{}?{}", uri.path(), kept.join("&"));
     parts.path_and_query = Some(path_and_query.parse::<PathAndQuery>().ok()?);
@@ -108,7 +118,10 @@ impl VersionCheck {
         if version == Version::HTTP_2 {
             tracing::debug!(?version, "calls share connections");
         } else {
-            tracing::warn!(?version, "no HTTP/2 to the API server: one connection for each call");
+            tracing::warn!(
+                ?version,
+                "no HTTP/2 to the API server: one connection for each call"
+            );
         }
     }
 }

@@ -23,7 +23,10 @@ fn addresses_are_written_as_in_other_controllers() {
     assert_eq!("0".parse::<Bind>().unwrap(), Bind::Off);
     assert_eq!(":8080".parse::<Bind>().unwrap(), Bind::All(8080));
     let one = "127.0.0.1:1".parse::<Bind>().unwrap();
-    assert_eq!((one, one.to_string()), (Bind::One(([127, 0, 0, 1], 1).into()), "127.0.0.1:1".into()));
+    assert_eq!(
+        (one, one.to_string()),
+        (Bind::One(([127, 0, 0, 1], 1).into()), "127.0.0.1:1".into())
+    );
     assert!("localhost".parse::<Bind>().is_err() && ":x".parse::<Bind>().is_err());
 }
 
@@ -36,7 +39,10 @@ async fn one_failing_check_is_named_and_answers_503() {
     let router = probes(vec![Check::new("runtime", || Ok(()))], ready);
     assert_eq!(fetch(&router, "/healthz").await, (200, "ok".into()));
     let verbose = "[+]runtime ok\ncheck passed\n";
-    assert_eq!(fetch(&router, "/healthz?verbose").await, (200, verbose.into()));
+    assert_eq!(
+        fetch(&router, "/healthz?verbose").await,
+        (200, verbose.into())
+    );
     let failed = "[+]pods ok\n[-]clonesets failed: not listed yet\ncheck failed\n";
     assert_eq!(fetch(&router, "/readyz").await, (503, failed.into()));
 }
@@ -44,7 +50,10 @@ async fn one_failing_check_is_named_and_answers_503() {
 #[tokio::test(start_paused = true)]
 async fn a_heartbeat_fails_when_it_stops() {
     let heart = Heartbeat::default();
-    let router = probes(vec![heart.check("workers", Duration::from_secs(10))], vec![]);
+    let router = probes(
+        vec![heart.check("workers", Duration::from_secs(10))],
+        vec![],
+    );
     tokio::time::advance(Duration::from_secs(11)).await;
     assert_eq!(fetch(&router, "/healthz").await.0, 503);
     heart.beat();

@@ -45,9 +45,13 @@ impl Observed {
             Some(_) | None => now,
         };
         let spec = lease.spec.as_ref();
-        let seconds = spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or(0);
+        let seconds = spec
+            .and_then(|spec| spec.lease_duration_seconds)
+            .unwrap_or(0);
         observed.insert(Self {
-            holder: spec.and_then(|spec| spec.holder_identity.clone()).unwrap_or_default(),
+            holder: spec
+                .and_then(|spec| spec.holder_identity.clone())
+                .unwrap_or_default(),
             duration: Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
             resource_version,
             since,

@@ -45,7 +45,9 @@ impl Server {
             };
         }
         let mut new: LeaseObject = serde_json::from_slice(body).unwrap();
-        let stored = lease.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
+        let stored = lease
+            .as_ref()
+            .and_then(|lease| lease.metadata.resource_version.clone());
         match (method.as_str(), &stored) {
             ("POST", Some(_)) => return refuse(409, "AlreadyExists"),
             ("PUT", None) => return refuse(404, "NotFound"),
@@ -57,7 +59,10 @@ impl Server {
         let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
         new.metadata.resource_version = Some(version.to_string());
         *lease = Some(new.clone());
-        (if *method == Method::POST { 201 } else { 200 }, serde_json::to_vec(&new).unwrap())
+        (
+            if *method == Method::POST { 201 } else { 200 },
+            serde_json::to_vec(&new).unwrap(),
+        )
     }
 
     fn spec(&self) -> LeaseSpec {
@@ -66,7 +71,10 @@ impl Server {
 }
 
 fn refuse(code: u16, reason: &str) -> (u16, Vec<u8>) {
-    (code, serde_json::to_vec(&Status::failure(reason, reason).with_code(code)).unwrap())
+    (
+        code,
+        serde_json::to_vec(&Status::failure(reason, reason).with_code(code)).unwrap(),
+    )
 }
 
 fn client(server: &Arc<Server>, network: &Arc<Network>) -> Client {
@@ -124,7 +132,10 @@ fn observed(holder: &str, seconds: u64) -> Observed {
 fn a_lease_is_taken_until_its_holder_was_silent_for_its_duration() {
     let seen = observed("a", 15);
     assert_eq!(judge(&seen, "b", seen.since + SECOND * 14), Verdict::Taken);
-    assert_eq!(judge(&seen, "b", seen.since + SECOND * 15), Verdict::Expired);
+    assert_eq!(
+        judge(&seen, "b", seen.since + SECOND * 15),
+        Verdict::Expired
+    );
     assert_eq!(judge(&seen, "a", seen.since), Verdict::Ours);
     assert_eq!(judge(&observed("", 1), "b", seen.since), Verdict::Free);
 }
@@ -140,7 +151,10 @@ fn silence_counts_from_the_last_change_and_not_from_the_times_in_the_lease() {
     let (mut seen, start) = (None, Instant::now());
     Observed::update(&mut seen, &lease, start);
     let same = Observed::update(&mut seen, &lease, start + SECOND * 9).clone();
-    assert_eq!((same.since, judge(&same, "b", start)), (start, Verdict::Taken));
+    assert_eq!(
+        (same.since, judge(&same, "b", start)),
+        (start, Verdict::Taken)
+    );
     lease.metadata.resource_version = Some("2".into());
     let renewed = Observed::update(&mut seen, &lease, start + SECOND * 9);
     assert_eq!(renewed.since, start + SECOND * 9);
@@ -210,8 +224,16 @@ async fn a_crash_hands_over_within_the_duration_and_a_retry() {
     drop(held);
     let crashed = Instant::now();
     let (_held, taken) = waiting.await.unwrap();
-    let Timings { duration, retry_period, .. } = Timings::default();
-    assert!(taken - crashed <= duration + retry_period + SECOND / 5, "{:?}", taken - crashed);
+    let Timings {
+        duration,
+        retry_period,
+        ..
+    } = Timings::default();
+    assert!(
+        taken - crashed <= duration + retry_period + SECOND / 5,
+        "{:?}",
+        taken - crashed
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,7 +254,11 @@ async fn a_partitioned_holder_steps_down_before_another_one_can_begin() {
         let stopped = Instant::now();
         assert!(stopped - cut <= Timings::default().renew_deadline + SECOND / 5);
         let (_held, taken) = waiting.await.unwrap();
-        assert!(taken - stopped >= SECOND * 4, "only {:?} apart", taken - stopped);
+        assert!(
+            taken - stopped >= SECOND * 4,
+            "only {:?} apart",
+            taken - stopped
+        );
     }
 }
 
@@ -265,7 +291,11 @@ async fn a_holder_that_was_overruled_steps_down_at_its_next_renewal() {
     held.lost.cancelled().await;
     assert!(start.elapsed() <= SECOND * 3);
     held.release().await;
-    assert_eq!(server.spec().holder_identity.as_deref(), Some("b"), "not ours to release");
+    assert_eq!(
+        server.spec().holder_identity.as_deref(),
+        Some("b"),
+        "not ours to release"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -301,13 +331,18 @@ async fn two_candidates_under_random_faults_never_hold_at_once() {
             match random >> 32 & 3 {
                 0 => network.is_cut.store(is_bad, Ordering::Relaxed),
                 1 => network.is_deaf.store(is_bad, Ordering::Relaxed),
-                _ => network.hangs.store(is_bad && random & 0x200 != 0, Ordering::Relaxed),
+                _ => network
+                    .hangs
+                    .store(is_bad && random & 0x200 != 0, Ordering::Relaxed),
             }
             tokio::time::sleep(Duration::from_millis(random >> 40 & 0x1FFF)).await;
             if let Some(ended) = tasks.try_join_next() {
                 ended.unwrap();
             }
         }
-        assert!(turns.load(Ordering::SeqCst) > 3, "seed {seed}: nobody ever led");
+        assert!(
+            turns.load(Ordering::SeqCst) > 3,
+            "seed {seed}: nobody ever led"
+        );
     }
 }

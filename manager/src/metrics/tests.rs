@@ -44,7 +44,10 @@ fn every_name_is_the_one_dashboards_know() {
 fn the_process_shows_its_memory_and_cpu() {
     let text = Metrics::new().encode().unwrap();
     let value = |name: &str| -> f64 {
-        let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("{name} ")))
+            .unwrap();
         line.rsplit(' ').next().unwrap().parse().unwrap()
     };
     assert!(value("process_resident_memory_bytes") > 1e6);
@@ -70,5 +73,10 @@ fn a_reason_that_is_over_disappears_and_so_does_a_set_that_is_gone() {
 fn hooks_run_before_the_text_is_written() {
     let metrics = Metrics::new();
     metrics.on_scrape(|metrics| metrics.set_cache_objects("Pod", 11));
-    assert!(metrics.encode().unwrap().contains(r#"insitu_cache_objects{kind="Pod"} 11"#));
+    assert!(
+        metrics
+            .encode()
+            .unwrap()
+            .contains(r#"insitu_cache_objects{kind="Pod"} 11"#)
+    );
 }

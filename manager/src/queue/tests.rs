@@ -44,7 +44,10 @@ async fn adds_during_a_pass_are_one_more_pass_after_it() {
     queue.add(1);
     assert_eq!(queue.get().await, Some(1));
     (0..10).for_each(|_| queue.add(1));
-    assert!(is_silent_for(&queue, millis(1000)).await, "a second worker got a running key");
+    assert!(
+        is_silent_for(&queue, millis(1000)).await,
+        "a second worker got a running key"
+    );
     queue.done(&1, NO_GAP);
     assert_eq!(queue.get().await, Some(1));
     queue.done(&1, NO_GAP);
@@ -80,7 +83,10 @@ async fn a_hundred_keys_that_add_themselves_run_equally_often() {
         let runs = runs.lock();
         assert_eq!(runs.len(), 100);
         // A key slips behind those that run beside it: `workers` places in each of 30 rounds.
-        assert!(runs.values().all(|n| (27..=33).contains(n)), "{workers} workers: {runs:?}");
+        assert!(
+            runs.values().all(|n| (27..=33).contains(n)),
+            "{workers} workers: {runs:?}"
+        );
     }
 }
 
@@ -152,7 +158,10 @@ async fn the_earliest_timer_wins() {
     assert_eq!(queue.get().await, Some(1));
     assert_eq!(start.elapsed(), millis(100));
     queue.done(&1, NO_GAP);
-    assert!(is_silent_for(&queue, millis(5000)).await, "an outdated timer fired");
+    assert!(
+        is_silent_for(&queue, millis(5000)).await,
+        "an outdated timer fired"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,7 +276,13 @@ async fn the_age_is_that_of_the_next_key() {
     queue.add(1);
     tokio::time::advance(millis(300)).await;
     queue.add(2);
-    assert_eq!((queue.len(), queue.depth(), queue.oldest_age()), (2, 2, Some(millis(300))));
+    assert_eq!(
+        (queue.len(), queue.depth(), queue.oldest_age()),
+        (2, 2, Some(millis(300)))
+    );
     assert_eq!(queue.get().await, Some(1));
-    assert_eq!((queue.depth(), queue.running(), queue.oldest_age()), (1, 1, Some(NO_GAP)));
+    assert_eq!(
+        (queue.depth(), queue.running(), queue.oldest_age()),
+        (1, 1, Some(NO_GAP))
+    );
 }

@@ -47,7 +47,10 @@ async fn passes_in_flight_are_finished() {
 async fn a_pass_that_hangs_is_cut_off() {
     let start = Instant::now();
     let outcome = work(Slow(NEVER), &after(SECOND), &after(NEVER)).await;
-    assert_eq!((outcome, start.elapsed()), (Outcome::DrainTimeout, SECOND + DRAIN_WITHIN));
+    assert_eq!(
+        (outcome, start.elapsed()),
+        (Outcome::DrainTimeout, SECOND + DRAIN_WITHIN)
+    );
 }
 
 #[tokio::test(start_paused = true)]
