@@ -210,11 +210,6 @@ impl Cluster {
         self.release()
     }
 
-    /// Blocks until the cluster ends by itself or by `down`.
-    pub fn wait(&mut self) -> Result<()> {
-        self.held.as_mut().map_or(Ok(()), Held::wait)
-    }
-
     fn release(&mut self) -> Result<()> {
         match (self.held.take(), &self.state) {
             (Some(held), Some(state)) => held.release(state),

@@ -42,13 +42,6 @@ impl Held {
         let _lock = folder::lock(&state.spec.name)?;
         finish(state)
     }
-
-    pub(crate) fn wait(&mut self) -> Result<()> {
-        self.child
-            .wait()
-            .map(drop)
-            .map_err(Error::io("wait for the supervisor"))
-    }
 }
 
 pub(crate) fn start(options: Options, holder: Holder) -> Result<(State, Option<Held>)> {

@@ -32,7 +32,7 @@ impl Starting {
     pub(crate) fn spawn(dir: &Path, isolation: Isolation) -> Result<Self> {
         let log = dir.join("logs/supervisor.log");
         let file = File::create(&log).map_err(Error::io("create the supervisor's log"))?;
-        // A session of its own: neither Ctrl-C nor a closed terminal reaches the components.
+        // setsid: neither Ctrl-C nor a closed terminal reaches the components.
         let mut command = Command::new("setsid");
         if isolation == Isolation::Namespaces {
             command.args(["unshare", "--net", "--mount", "--pid", "--fork"]);
