@@ -1,7 +1,7 @@
 //! What probes and Prometheus ask over HTTP.
 
 use std::{
-    fmt,
+    fmt::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
     sync::Arc,
@@ -220,10 +220,11 @@ fn ask(checks: &[Check], is_verbose: bool) -> Response {
     }
     let mut text = String::new();
     for (name, answer) in answers {
-        match answer {
-            Ok(()) => text.push_str(&format!("[+]{name} ok\n")),
-            Err(why) => text.push_str(&format!("[-]{name} failed: {why}\n")),
-        }
+        // Writing to a String cannot fail.
+        let _ = match answer {
+            Ok(()) => writeln!(text, "[+]{name} ok"),
+            Err(why) => writeln!(text, "[-]{name} failed: {why}"),
+        };
     }
     text.push_str(if is_well {
         "check passed\n"

@@ -299,31 +299,25 @@ impl Metrics {
 }
 
 impl Inner {
-    /// Counters get their `_total` from the encoder.
     fn register(&mut self) {
         let mut registry = Registry::default();
-        let r = &mut registry;
-        let runtime = "controller_runtime_";
-        r.register(
-            format!("{runtime}reconcile"),
-            "Finished passes by result",
-            self.reconciles.clone(),
-        );
-        r.register(
-            format!("{runtime}reconcile_time_seconds"),
-            "Length of a pass",
-            self.reconcile_time.clone(),
-        );
-        r.register(
-            format!("{runtime}active_workers"),
-            "Workers in a pass",
-            self.active_workers.clone(),
-        );
-        r.register(
-            format!("{runtime}max_concurrent_reconciles"),
-            "Workers",
-            self.max_workers.clone(),
-        );
+        self.register_common(&mut registry);
+        self.register_ours(&mut registry);
+        registry.register_collector(Box::new(process::Process));
+        self.registry = registry;
+    }
+
+    /// Counters get their `_total` from the encoder.
+    fn register_common(&self, r: &mut Registry) {
+        let prefix = "controller_runtime_";
+        let help = "Finished passes by result";
+        r.register(format!("{prefix}reconcile"), help, self.reconciles.clone());
+        let name = format!("{prefix}reconcile_time_seconds");
+        r.register(name, "Length of a pass", self.reconcile_time.clone());
+        let name = format!("{prefix}active_workers");
+        r.register(name, "Workers in a pass", self.active_workers.clone());
+        let name = format!("{prefix}max_concurrent_reconciles");
+        r.register(name, "Workers", self.max_workers.clone());
         r.register(
             "workqueue_depth",
             "Keys that could be handed out",
@@ -335,16 +329,17 @@ impl Inner {
             "Keys added after a failure",
             self.retries.clone(),
         );
+        let name = "workqueue_queue_duration_seconds";
         r.register(
-            "workqueue_queue_duration_seconds",
+            name,
             "Wait of a key before its pass",
             self.queue_duration.clone(),
         );
-        r.register(
-            "workqueue_work_duration_seconds",
-            "Time a worker held a key",
-            self.work_duration.clone(),
-        );
+        let name = "workqueue_work_duration_seconds";
+        r.register(name, "Time a worker held a key", self.work_duration.clone());
+    }
+
+    fn register_ours(&self, r: &mut Registry) {
         r.register(
             "insitu_api_writes",
             "Writes to the API server",
@@ -352,12 +347,13 @@ impl Inner {
         );
         r.register(
             "insitu_pods_by_reason",
-            "Pods of a set by what they wait for",
+            "Pods by what they wait for",
             self.pods.clone(),
         );
+        let help = "Time a Pod spent in a phase of an in-place update";
         r.register(
             "insitu_inplace_update_duration_seconds",
-            "Time a Pod spent in a phase of an in-place update",
+            help,
             self.updates.clone(),
         );
         r.register(
@@ -375,8 +371,6 @@ impl Inner {
             "Watches that broke",
             self.watch_restarts.clone(),
         );
-        r.register_collector(Box::new(process::Process));
-        self.registry = registry;
     }
 }
 

@@ -168,7 +168,7 @@ async fn work<C: Controllers>(
         biased;
         () = lost.cancelled() => return Outcome::Lost,
         () = signal.cancelled() => tracing::info!("stopping: passes in flight are finished"),
-        () = &mut work => if !signal.is_cancelled() { return Outcome::Ended } else { return Outcome::Drained },
+        () = &mut work => return if signal.is_cancelled() { Outcome::Drained } else { Outcome::Ended },
     }
     tokio::select! {
         biased;

@@ -185,7 +185,8 @@ impl<K: Resource<DynamicType = ()>> State<K> {
                 }
             }
         }
-        if source == Source::OwnWrite {
+        let is_ahead_of_list = source == Source::LiveRead && self.seen.is_some();
+        if source == Source::OwnWrite || is_ahead_of_list {
             self.expect(&key, &object, now);
         }
         self.store(key, object, out);

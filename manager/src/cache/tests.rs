@@ -27,6 +27,8 @@ fn object(name: &str, uid: &str, rv: u64, owner: &str) -> ConfigMap {
     }
 }
 
+mod interleavings;
+
 type Told = Arc<Mutex<Vec<String>>>;
 
 fn line(change: &Change) -> String {
@@ -60,9 +62,9 @@ fn take(told: &Told) -> Vec<String> {
 
 fn list(cache: &Cache<ConfigMap>, objects: &[ConfigMap]) {
     cache.event(Event::Init);
-    objects
-        .iter()
-        .for_each(|object| cache.event(Event::InitApply(object.clone())));
+    for object in objects {
+        cache.event(Event::InitApply(object.clone()));
+    }
     cache.event(Event::InitDone);
 }
 
@@ -368,147 +370,4 @@ fn changes_are_told_in_order_whoever_makes_them() {
         }
     });
     assert_eq!(last.lock().get("a1"), Some(&1999));
-}
-
-/// A world whose history the watch tells late and in order, with relists and restarts, while
-/// answers to our own writes arrive whenever they like.
-#[tokio::test(start_paused = true)]
-async fn whatever_the_interleaving_the_cache_ends_as_the_world_and_tells_a_clean_story() {
-    for seed in 1..400_u64 {
-        let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let mut roll = move |sides: usize| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            usize::try_from(random >> 11).unwrap() % sides
-        };
-        let (cache, told) = cache();
-        list(&cache, &[]);
-        // (object, is it deleted by this entry); the index + 1 is the resourceVersion.
-        let mut history: Vec<(ConfigMap, bool)> = Vec::new();
-        let mut world: BTreeMap<usize, ConfigMap> = BTreeMap::new();
-        let mut answers: Vec<ConfigMap> = Vec::new();
-        let (mut watched, mut lives) = (0, 0);
-        for _ in 0..300 {
-            match roll(10) {
-                0..=4 => {
-                    let (name, rv) = (roll(4), u64::try_from(history.len()).unwrap() + 1);
-                    let owner = ["", "x", "y"][roll(3)];
-                    let alive = world
-                        .get(&name)
-                        .and_then(|object| object.metadata.uid.clone());
-                    let is_deleted = alive.is_some() && roll(3) == 0;
-                    let uid = alive.unwrap_or_else(|| {
-                        lives += 1;
-                        format!("u{lives}")
-                    });
-                    let object = object(&format!("n{name}"), &uid, rv, owner);
-                    if is_deleted {
-                        world.remove(&name);
-                    } else {
-                        world.insert(name, object.clone());
-                        if roll(2) == 0 {
-                            answers.push(object.clone());
-                        }
-                    }
-                    history.push((object, is_deleted));
-                }
-                5..=7 => {
-                    for (object, is_deleted) in history.iter().skip(watched).take(roll(4)) {
-                        watched += 1;
-                        let object = object.clone();
-                        let event = if *is_deleted {
-                            Event::Delete
-                        } else {
-                            Event::Apply
-                        };
-                        cache.event(event(object));
-                    }
-                }
-                8 if !answers.is_empty() => {
-                    let at = roll(answers.len());
-                    cache.observe_write(answers.swap_remove(at));
-                }
-                8 | 9 if roll(4) == 0 => {
-                    watched = history.len();
-                    let objects: Vec<_> = world.values().cloned().collect();
-                    cache.event(Event::Init);
-                    for object in objects {
-                        if !answers.is_empty() && roll(2) == 0 {
-                            let at = roll(answers.len());
-                            cache.observe_write(answers.swap_remove(at));
-                        }
-                        cache.event(Event::InitApply(object));
-                    }
-                    cache.event(Event::InitDone);
-                }
-                _ => {}
-            }
-            tells_a_clean_story(&told.lock(), seed);
-        }
-        answers
-            .into_iter()
-            .for_each(|answer| cache.observe_write(answer));
-        for (object, is_deleted) in history.drain(watched..) {
-            cache.event(if is_deleted {
-                Event::Delete(object)
-            } else {
-                Event::Apply(object)
-            });
-        }
-        // What is left is settled by live reads.
-        tokio::time::advance(CONFIRM_WITHIN).await;
-        for overdue in cache.overdue(CONFIRM_WITHIN) {
-            let mut alive = world.values();
-            let found = alive.find(|o| o.metadata.name.as_deref() == Some(&overdue.key.name));
-            cache.resolve_live(&overdue.uid, found.cloned());
-        }
-        let of = |object: &ConfigMap| {
-            (
-                object.metadata.uid.clone(),
-                object.metadata.resource_version.clone(),
-            )
-        };
-        let mut expected: Vec<_> = world.values().map(of).collect();
-        let mut cached: Vec<_> = cache
-            .keys()
-            .iter()
-            .filter_map(|k| cache.get(&k.namespace, &k.name))
-            .map(|o| of(&o))
-            .collect();
-        expected.sort();
-        cached.sort();
-        assert_eq!(cached, expected, "seed {seed}");
-        let indexed = cache.owned("x").len() + cache.owned("y").len() + cache.orphans("ns").len();
-        assert_eq!(
-            (indexed, cache.unconfirmed()),
-            (cached.len(), 0),
-            "seed {seed}"
-        );
-        tells_a_clean_story(&told.lock(), seed);
-    }
-}
-
-/// Every object is told with growing versions, deleted at most once, and never after that.
-fn tells_a_clean_story(told: &[String], seed: u64) {
-    let mut lives: BTreeMap<&str, (u64, bool)> = BTreeMap::new();
-    for line in told {
-        let (uid, rest) = line[1..].split_once('@').unwrap();
-        let rv: u64 = rest.split(' ').next().unwrap().parse().unwrap();
-        let is_deleted = line.starts_with('-');
-        let before = lives.insert(uid, (rv, is_deleted));
-        if let Some((before, was_deleted)) = before {
-            assert!(!was_deleted, "seed {seed}: {uid} came back: {told:?}");
-            assert!(
-                if is_deleted {
-                    before == rv
-                } else {
-                    before < rv
-                },
-                "seed {seed}: {told:?}"
-            );
-        } else {
-            assert!(!is_deleted, "seed {seed}: {uid} was never there: {told:?}");
-        }
-    }
 }

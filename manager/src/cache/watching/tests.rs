@@ -86,8 +86,8 @@ impl Server {
                 )
             }
             Answer::Ends(lines) => {
-                let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
-                (200, axum::body::Body::from(lines))
+                let lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
+                (200, axum::body::Body::from(lines.join("\n") + "\n"))
             }
         };
         Response::builder().status(code).body(body).unwrap()
