@@ -19,12 +19,26 @@ pub fn max_unavailable(max: IntOrPercent, replicas: u32) -> u32 {
     max.budget_of(replicas, Round::Up)
 }
 
+/// What is lost for a while when a Pod is drained or deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// An available Pod.
+    Available,
+    /// A Pod that serves and does not count as available: too young, or its kubelet has yet to
+    /// see a change of its spec. When every Pod is such a Pod, taking all of them is an outage.
+    Serving,
+    /// It serves nobody.
+    Nothing,
+}
+
 /// What is left of `maxUnavailable` while effects are being chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Available Pods, less those that chosen effects take away.
     pub available: u32,
-    /// So many must stay available.
+    /// Pods that serve, available or not, less those that chosen effects take away.
+    pub serving: u32,
+    /// So many must stay.
     pub floor: u32,
 }
 
@@ -34,16 +48,31 @@ impl Budget {
     pub fn new(replicas: u32, max_unavailable: u32, available: u32) -> Self {
         Self {
             available,
+            serving: available,
             floor: replicas.saturating_sub(max_unavailable),
         }
     }
 
-    /// Takes one available Pod away if that is allowed.
+    /// The same with `serving` Pods that serve, the available ones among them.
     #[must_use]
-    pub fn may_disrupt(&mut self) -> bool {
-        let allowed = self.available > self.floor;
+    pub fn with_serving(self, serving: u32) -> Self {
+        Self {
+            serving: serving.max(self.available),
+            ..self
+        }
+    }
+
+    /// Takes one Pod away if that is allowed.
+    #[must_use]
+    pub fn may_lose(&mut self, loss: Loss) -> bool {
+        let allowed = match loss {
+            Loss::Available => self.available > self.floor,
+            Loss::Serving => self.serving > self.floor,
+            Loss::Nothing => return true,
+        };
         if allowed {
-            self.available -= 1;
+            self.serving -= 1;
+            self.available -= u32::from(loss == Loss::Available);
         }
         allowed
     }
@@ -71,20 +100,39 @@ mod tests {
     #[test]
     fn the_budget_runs_out_at_its_floor() {
         let mut budget = Budget::new(5, 2, 5);
-        assert!(budget.may_disrupt() && budget.may_disrupt());
-        assert!(!budget.may_disrupt());
+        assert!(budget.may_lose(Loss::Available) && budget.may_lose(Loss::Available));
+        assert!(!budget.may_lose(Loss::Available));
     }
 
     #[test]
     fn pods_that_are_missing_or_broken_use_the_budget() {
-        assert!(!Budget::new(5, 1, 4).may_disrupt());
-        assert!(!Budget::new(5, 1, 2).may_disrupt());
+        assert!(!Budget::new(5, 1, 4).may_lose(Loss::Available));
+        assert!(!Budget::new(5, 1, 2).may_lose(Loss::Available));
     }
 
     #[test]
     fn pods_beyond_replicas_add_to_the_budget() {
         let mut budget = Budget::new(5, 0, 6);
-        assert!(budget.may_disrupt());
-        assert!(!budget.may_disrupt());
+        assert!(budget.may_lose(Loss::Available));
+        assert!(!budget.may_lose(Loss::Available));
+    }
+
+    #[test]
+    fn pods_that_serve_without_being_available_yet_are_not_all_taken_at_once() {
+        let mut budget = Budget::new(5, 1, 0).with_serving(5);
+        assert!(budget.may_lose(Loss::Serving));
+        assert!(!budget.may_lose(Loss::Serving));
+        assert!(
+            budget.may_lose(Loss::Nothing),
+            "a broken Pod is always free"
+        );
+    }
+
+    #[test]
+    fn available_and_serving_pods_share_one_floor() {
+        let mut budget = Budget::new(5, 2, 4).with_serving(5);
+        assert!(budget.may_lose(Loss::Serving));
+        assert!(budget.may_lose(Loss::Available));
+        assert!(!budget.may_lose(Loss::Serving) && !budget.may_lose(Loss::Available));
     }
 }

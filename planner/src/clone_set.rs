@@ -1,12 +1,12 @@
 //! CloneSet: the whole decision, in the order in which it is taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use apis::update_strategy::UpdateStrategyType;
 use jiff::Timestamp;
 
-use crate::budget::{self, Budget};
+use crate::budget::{self, Budget, Loss};
 use crate::effect::{Disruption, Effect, Target};
 use crate::ownership;
 use crate::plan::Plan;
@@ -21,7 +21,7 @@ mod targets;
 mod update;
 mod view;
 
-pub(crate) use view::PodView;
+pub(crate) use view::{Fate, PodView, Standing};
 
 /// What is being worked towards, resolved to revisions and numbers.
 #[derive(Debug)]
@@ -38,26 +38,45 @@ pub(crate) struct Goal {
     pub(crate) max_unavailable: u32,
 }
 
+impl Goal {
+    /// How many Pods the partition keeps from the update revision. Where the current revision is
+    /// the update revision there is nothing to keep: whoever takes a canary back by applying the
+    /// old template again wants the canary Pods back too, whatever the partition says.
+    pub(crate) fn kept(&self) -> u32 {
+        if self.current.name() == self.update.name() {
+            0
+        } else {
+            self.partition
+        }
+    }
+
+    /// Whether the partition would rather keep `p` than others: Pods of a half-done rollout, at
+    /// neither revision, are the first to be updated.
+    fn keeps(&self, p: &PodView<'_>) -> bool {
+        p.pod.revision_hash() == Some(self.current.hash())
+    }
+}
+
 /// Decides what to do about `s`.
 pub fn plan(s: &Snapshot) -> Plan {
-    let (claims, owned) = ownership::claim(s);
-    let (update, collisions, mut effects) = match revision::wanted(s) {
-        Wanted::Is(update) => (update, None, claims),
+    let (mut effects, owned) = ownership::claim(s);
+    let update = match revision::wanted(s) {
+        Wanted::Is(update) => update,
         Wanted::Write { effect, collisions } => {
             return before_revision(s, effect, collisions, &owned);
         }
     };
     let goal = goal(s, update);
-    if s.set.object().metadata.deletion_timestamp.is_some() {
+    if s.is_deleting() {
         return deleting(s, &goal, &owned);
     }
     let mut ctx = Context::new(s, &goal, &owned);
     let budget = ctx.budget;
 
     ctx.remove_finished();
-    ctx.finish_updates();
-    ctx.scale();
+    ctx.scale(ownership::adoptions(&effects));
     ctx.update();
+    ctx.finish_updates();
 
     let Context {
         pods,
@@ -68,18 +87,23 @@ pub fn plan(s: &Snapshot) -> Plan {
     effects.extend(chosen);
     effects.extend(revision::forget(s, goal.current.name(), goal.update.name()));
     effects.truncate(s.effects_max);
-    let status = status::observe(s, &goal, &pods, collisions);
-    let pods = pods
+    Plan {
+        effects,
+        status: status::observe(s, &goal, &pods),
+        wake_at,
+        pods: reasons(pods),
+        budget,
+    }
+}
+
+/// Every Pod with its reason, by name.
+fn reasons(pods: Vec<PodView<'_>>) -> Vec<(String, Reason)> {
+    let mut reasons: Vec<_> = pods
         .into_iter()
         .map(|p| (p.pod.name().to_owned(), p.reason))
         .collect();
-    Plan {
-        effects,
-        status,
-        wake_at,
-        pods,
-        budget,
-    }
+    reasons.sort_by(|a, b| a.0.cmp(&b.0));
+    reasons
 }
 
 fn goal(s: &Snapshot, update: Arc<Revision>) -> Goal {
@@ -90,7 +114,9 @@ fn goal(s: &Snapshot, update: Arc<Revision>) -> Goal {
         .status
         .as_ref()
         .and_then(|st| st.current_revision.as_deref());
-    let current = recorded.and_then(|name| s.revisions.iter().find(|r| r.name() == name));
+    let current = recorded
+        .and_then(|name| s.revisions.iter().find(|r| r.name() == name))
+        .or_else(|| newest_in_use(s, &update));
     let partition = match s.set.strategy {
         UpdateStrategyType::RollingUpdate => budget::partition(s.set.partition, replicas),
         UpdateStrategyType::OnDelete => 0,
@@ -104,12 +130,25 @@ fn goal(s: &Snapshot, update: Arc<Revision>) -> Goal {
     }
 }
 
+/// What stands in for a current revision that was never recorded, or whose record is lost: the
+/// newest one that a Pod was made from, so that a partition keeps what runs.
+fn newest_in_use<'a>(s: &'a Snapshot, update: &Revision) -> Option<&'a Arc<Revision>> {
+    let in_use: BTreeSet<&str> = s.pods.iter().filter_map(|p| p.revision_hash()).collect();
+    let used = |r: &&Arc<Revision>| r.name() != update.name() && in_use.contains(r.hash());
+    s.revisions.iter().filter(used).max_by_key(|r| r.number)
+}
+
 /// Nothing is decided about Pods before their template is recorded: whoever takes over after a
 /// crash could not tell what they were made from.
 fn before_revision(s: &Snapshot, effect: Effect, collisions: i32, owned: &[&Arc<Pod>]) -> Plan {
-    let counts = Counts::of_all(owned.iter().map(|p| p.as_ref()), s);
+    let counts = Counts::of_all(owned.iter().map(AsRef::as_ref));
+    let effects = if s.is_deleting() {
+        Vec::new()
+    } else {
+        vec![effect]
+    };
     Plan {
-        effects: vec![effect],
+        effects,
         status: status::before_revision(s, &counts, collisions),
         wake_at: None,
         pods: Vec::new(),
@@ -120,17 +159,11 @@ fn before_revision(s: &Snapshot, effect: Effect, collisions: i32, owned: &[&Arc<
 /// The garbage collector deletes the Pods through their owner references; we only report.
 fn deleting(s: &Snapshot, goal: &Goal, owned: &[&Arc<Pod>]) -> Plan {
     let ctx = Context::new(s, goal, owned);
-    let status = status::observe(s, goal, &ctx.pods, None);
-    let pods = ctx
-        .pods
-        .into_iter()
-        .map(|p| (p.pod.name().to_owned(), p.reason))
-        .collect();
     Plan {
         effects: Vec::new(),
-        status,
+        status: status::observe(s, goal, &ctx.pods),
         wake_at: None,
-        pods,
+        pods: reasons(ctx.pods),
         budget: ctx.budget,
     }
 }
@@ -154,12 +187,16 @@ impl<'a> Context<'a> {
             .iter()
             .map(|pod| PodView::new(s, goal, pod, &by_hash))
             .collect();
-        pods.sort_by_cached_key(|p| crate::order::update_key(p.pod));
+        pods.sort_by_cached_key(|p| (goal.keeps(p), crate::order::update_key(p.pod)));
         targets::assign(s, goal, &mut pods);
         let wake_at = pods.iter().filter_map(|p| p.available_at).min();
-        let available = pods.iter().filter(|p| p.available).count();
-        let available = u32::try_from(available).unwrap_or(u32::MAX);
-        let budget = Budget::new(goal.replicas, goal.max_unavailable, available);
+        let at_least = |standing| {
+            let count = pods.iter().filter(|p| p.standing >= standing).count();
+            u32::try_from(count).unwrap_or(u32::MAX)
+        };
+        let available = at_least(Standing::Available);
+        let budget = Budget::new(goal.replicas, goal.max_unavailable, available)
+            .with_serving(at_least(Standing::Ready));
         Self {
             s,
             goal,
@@ -188,14 +225,15 @@ impl<'a> Context<'a> {
         self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// Asks the budget for one Pod: free when it is not available anyway.
+    /// Asks the budget for one Pod: free when it serves nobody anyway.
     pub(crate) fn disrupt(&mut self, index: usize) -> Result<Disruption, Reason> {
-        if !self.pods[index].available || self.pods[index].disrupted {
-            return Ok(Disruption::None);
-        }
-        if self.budget.may_disrupt() {
-            self.pods[index].disrupted = true;
-            return Ok(Disruption::Counted);
+        let loss = self.pods[index].loss();
+        if self.budget.may_lose(loss) {
+            self.pods[index].fate = self.pods[index].fate.max(Fate::Disrupted);
+            return Ok(match loss {
+                Loss::Available => Disruption::Counted,
+                Loss::Serving | Loss::Nothing => Disruption::None,
+            });
         }
         Err(Reason::WaitingBudget {
             unavailable: self.goal.replicas.saturating_sub(self.budget.available),

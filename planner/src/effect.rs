@@ -1,10 +1,13 @@
 //! The closed list of writes, each a whole sentence: target, body and, as its precondition, what
 //! the decision looked at. A failed precondition is no error: the view was old.
 
-use apis::names;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
+
+mod request;
+
+pub use request::{Request, Resource, Verb};
 
 /// The object an effect is about, as it was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -128,45 +131,6 @@ pub enum Effect {
     },
 }
 
-/// What is asked of the API server.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Request {
-    /// How.
-    pub verb: Verb,
-    /// Of what kind.
-    pub resource: Resource,
-    /// Which object.
-    pub name: String,
-    /// With what.
-    pub body: Value,
-}
-
-/// The verbs that effects use. There is no update: a PUT would carry fields that are not ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// POST.
-    Create,
-    /// DELETE with preconditions in the body.
-    Delete,
-    /// RFC 6902.
-    JsonPatch,
-    /// Kubernetes' own merge, lists by key.
-    StrategicPatch,
-    /// RFC 7396.
-    MergePatch,
-}
-
-/// The resources that effects write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resource {
-    /// `pods`.
-    Pods,
-    /// `pods/status`.
-    PodsStatus,
-    /// `controllerrevisions`.
-    ControllerRevisions,
-}
-
 impl Effect {
     /// Name of the object written.
     pub fn name(&self) -> &str {
@@ -213,129 +177,6 @@ impl Effect {
             | Self::OpenGate { .. } => Disruption::None,
         }
     }
-
-    /// The request that carries it out.
-    pub fn request(&self) -> Request {
-        let (verb, resource, body) = match self {
-            Self::CreateRevision { body, .. } => {
-                (Verb::Create, Resource::ControllerRevisions, body.clone())
-            }
-            Self::RenumberRevision { target, number } => {
-                let version = &target.resource_version;
-                let body = json!({"metadata": {"uid": target.uid, "resourceVersion": version},
-                    "revision": number});
-                (Verb::MergePatch, Resource::ControllerRevisions, body)
-            }
-            Self::DeleteRevision { target } => (
-                Verb::Delete,
-                Resource::ControllerRevisions,
-                preconditions(target),
-            ),
-            Self::Adopt {
-                target,
-                owner,
-                has_references,
-            } => (
-                Verb::JsonPatch,
-                Resource::Pods,
-                adopt(target, owner, *has_references),
-            ),
-            Self::Release { target, index } => {
-                let path = format!("/metadata/ownerReferences/{index}");
-                let version = test("/metadata/resourceVersion", &target.resource_version);
-                let body = json!([test_uid(target), version, {"op": "remove", "path": path}]);
-                (Verb::JsonPatch, Resource::Pods, body)
-            }
-            Self::CreatePod { body, .. } => (Verb::Create, Resource::Pods, body.clone()),
-            Self::DeletePod { target, .. } => (Verb::Delete, Resource::Pods, preconditions(target)),
-            Self::Drain { target, at, .. } => {
-                let gate = condition("False", Some(names::REASON_START_UPDATE), *at);
-                (
-                    Verb::StrategicPatch,
-                    Resource::PodsStatus,
-                    json!({
-                        "metadata": {"uid": target.uid},
-                        "status": {"conditions": [
-                            with_type(gate, names::IN_PLACE_READY_CONDITION),
-                            with_type(
-                                condition("False", Some(names::REASON_GATES_NOT_READY), *at),
-                                names::READY_CONDITION,
-                            ),
-                        ]}
-                    }),
-                )
-            }
-            Self::PatchPod { patch, .. } => {
-                (Verb::JsonPatch, Resource::Pods, Value::Array(patch.clone()))
-            }
-            Self::OpenGate {
-                target,
-                at,
-                judged: None,
-            } => {
-                let gate = with_type(
-                    condition("True", None, *at),
-                    names::IN_PLACE_READY_CONDITION,
-                );
-                let body =
-                    json!({"metadata": {"uid": target.uid}, "status": {"conditions": [gate]}});
-                (Verb::StrategicPatch, Resource::PodsStatus, body)
-            }
-            Self::OpenGate {
-                target,
-                at,
-                judged: Some((index, generation)),
-            } => {
-                let gate = with_type(
-                    condition("True", None, *at),
-                    names::IN_PLACE_READY_CONDITION,
-                );
-                let path = format!("/status/conditions/{index}");
-                let body = json!([
-                    test_uid(target),
-                    // Whoever changed the spec meanwhile wants the Pod drained.
-                    {"op": "test", "path": "/metadata/generation", "value": generation},
-                    test(&format!("{path}/type"), names::IN_PLACE_READY_CONDITION),
-                    {"op": "replace", "path": path, "value": gate},
-                ]);
-                (Verb::JsonPatch, Resource::PodsStatus, body)
-            }
-        };
-        Request {
-            verb,
-            resource,
-            name: self.name().to_owned(),
-            body,
-        }
-    }
-}
-
-fn adopt(target: &Target, owner: &Value, has_references: bool) -> Value {
-    let version = test("/metadata/resourceVersion", &target.resource_version);
-    let add = if has_references {
-        json!({"op": "add", "path": "/metadata/ownerReferences/-", "value": owner})
-    } else {
-        json!({"op": "add", "path": "/metadata/ownerReferences", "value": [owner]})
-    };
-    json!([test_uid(target), version, add])
-}
-
-fn preconditions(target: &Target) -> Value {
-    json!({"preconditions": {"uid": target.uid, "resourceVersion": target.resource_version}})
-}
-
-fn condition(status: &str, reason: Option<&str>, at: Timestamp) -> Value {
-    let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    match reason {
-        Some(reason) => json!({"status": status, "reason": reason, "lastTransitionTime": at}),
-        // null takes the reason of the drain away.
-        None => json!({"status": status, "lastTransitionTime": at}),
-    }
-}
-
-fn with_type(mut condition: Value, name: &str) -> Value {
-    condition["type"] = name.into();
-    condition
 }
 
 /// A JSON-patch `test`.

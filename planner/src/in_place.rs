@@ -5,6 +5,8 @@
 //! the Pod's own revision and the target: a live Pod carries defaults and injected parts, so
 //! comparing all of it would be unsound.
 
+use std::collections::BTreeSet;
+
 use apis::names;
 
 use crate::reason::Reason;
@@ -93,11 +95,15 @@ pub(crate) fn way(pod: &Pod, own: &Revision, target: &Revision, obstacle: Option
     };
     let rewritten = is_rewritten_by_admission(pod, own);
     for (container, wanted) in &target.view.images {
+        let unchanged = own.view.images.get(container) == Some(wanted);
         let Some((list, index, image)) = find(pod, container) else {
+            // Admission took the container out, and would take it out of a new Pod as well.
+            if unchanged {
+                continue;
+            }
             let path = format!("spec.template.spec.containers[{container}]");
             return Way::Recreate(Reason::NeedsRecreate { path });
         };
-        let unchanged = own.view.images.get(container) == Some(wanted);
         if image != wanted && !(unchanged && rewritten) {
             changes.images.push(ImageChange {
                 list,
@@ -141,41 +147,31 @@ fn find<'a>(pod: &'a Pod, name: &str) -> Option<(List, usize, &'a str)> {
     })
 }
 
+/// Labels and annotations that differ between the two revisions. Others are left as they are on
+/// the Pod, whatever the template says: injectors rewrite some of them at creation (Prometheus
+/// annotations, for one), people annotate Pods, and unlike an edit of the spec neither raises the
+/// generation, so taking them back could go on for ever.
 fn key_changes(pod: &Pod, own: &Revision, target: &Revision) -> Vec<KeyChange> {
+    let (from, to) = (&own.view, &target.view);
     let maps = [
-        (
-            Map::Labels,
-            pod.labels(),
-            &own.view.labels,
-            &target.view.labels,
-        ),
+        (Map::Labels, pod.labels(), &from.labels, &to.labels),
         (
             Map::Annotations,
             pod.annotations(),
-            &own.view.annotations,
-            &target.view.annotations,
+            &from.annotations,
+            &to.annotations,
         ),
     ];
     let mut changes = Vec::new();
     for (map, live, own, target) in maps {
-        for (key, value) in target {
-            if live.get(key) != Some(value) && !is_ours(key) {
+        let keys: BTreeSet<&String> = own.keys().chain(target.keys()).collect();
+        for key in keys.into_iter().filter(|key| !is_ours(key)) {
+            let to = target.get(key);
+            if own.get(key) != to && live.get(key) != to {
                 changes.push(KeyChange {
                     map,
                     key: key.clone(),
-                    to: Some(value.clone()),
-                });
-            }
-        }
-        for key in own
-            .keys()
-            .filter(|key| !target.contains_key(*key) && live.contains_key(*key))
-        {
-            if !is_ours(key) {
-                changes.push(KeyChange {
-                    map,
-                    key: key.clone(),
-                    to: None,
+                    to: to.cloned(),
                 });
             }
         }

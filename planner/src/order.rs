@@ -6,6 +6,7 @@ use apis::names;
 use jiff::Timestamp;
 
 use crate::Pod;
+use crate::budget::Loss;
 use crate::pod::Gate;
 
 /// What makes a Pod cheap to lose, cheapest first.
@@ -26,7 +27,7 @@ fn age(pod: &Pod) -> Reverse<Option<Timestamp>> {
 
 /// Updates: what is drained already, then what serves least, then the youngest. The name makes the
 /// order total, so that two passes over the same Pods choose the same ones.
-pub(crate) fn update_key(pod: &Pod) -> impl Ord {
+pub(crate) fn update_key(pod: &Pod) -> impl Ord + use<> {
     let drained = matches!(pod.gate(), Gate::Closed { .. });
     let since = Reverse(pod.ready_since());
     (
@@ -39,12 +40,14 @@ pub(crate) fn update_key(pod: &Pod) -> impl Ord {
     )
 }
 
-/// Deletion: what serves least, then the lower deletion cost, then the youngest.
-pub(crate) fn delete_key(pod: &Pod) -> impl Ord {
+/// Deletion: what serves least, then the lower deletion cost, then the youngest. `lost` says what
+/// goes with it: a Pod that serves but is not available yet goes before one that is.
+pub(crate) fn delete_key(pod: &Pod, lost: Loss) -> impl Ord + use<> {
     let since = Reverse(pod.ready_since());
     let restarts = Reverse(pod.restarts());
+    let (assigned, phase, ready) = worth(pod);
     (
-        worth(pod),
+        (assigned, phase, lost == Loss::Available, ready),
         deletion_cost(pod),
         since,
         restarts,
@@ -95,7 +98,7 @@ mod tests {
             pod(running("False")),
             unassigned,
         ];
-        pods.sort_by_cached_key(delete_key);
+        pods.sort_by_cached_key(|p| delete_key(p, Loss::Nothing));
         assert_eq!(
             pods.iter().map(Pod::name).collect::<Vec<_>>(),
             ["u", "p", "False", "True"]

@@ -27,7 +27,7 @@ pub(crate) fn claim(s: &Snapshot) -> (Vec<Effect>, Vec<&Arc<Pod>>) {
     for pod in &s.pods {
         if s.set.selector.matches(pod.labels()) {
             owned.push(pod);
-        } else if !pod.is_terminating() {
+        } else if !pod.is_terminating() && !s.held.contains_key(pod.uid()) {
             let index = pod
                 .metadata
                 .owner_references
@@ -43,7 +43,8 @@ pub(crate) fn claim(s: &Snapshot) -> (Vec<Effect>, Vec<&Arc<Pod>>) {
         }
     }
     for pod in &s.orphans {
-        if pod.is_active() && s.set.selector.matches(pod.labels()) {
+        let held = s.held.contains_key(pod.uid());
+        if pod.is_active() && !held && s.set.selector.matches(pod.labels()) {
             let has_references = pod.metadata.owner_references.is_some();
             effects.push(Effect::Adopt {
                 target: Target::of(&pod.metadata),
@@ -53,4 +54,10 @@ pub(crate) fn claim(s: &Snapshot) -> (Vec<Effect>, Vec<&Arc<Pod>>) {
         }
     }
     (effects, owned)
+}
+
+/// How many of `effects` adopt a Pod.
+pub(crate) fn adoptions(effects: &[Effect]) -> usize {
+    let adopts = |effect: &&Effect| matches!(effect, Effect::Adopt { .. });
+    effects.iter().filter(adopts).count()
 }

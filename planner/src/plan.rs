@@ -49,7 +49,9 @@ impl Plan {
             .filter(|e| e.disruption() == Disruption::Counted)
             .count();
         let disrupted = u32::try_from(counted).unwrap_or(u32::MAX);
-        let Budget { available, floor } = self.budget;
+        let Budget {
+            available, floor, ..
+        } = self.budget;
         if disrupted == 0 || available.saturating_sub(disrupted) >= floor {
             Ok(())
         } else {

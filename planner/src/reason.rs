@@ -94,6 +94,14 @@ impl Reason {
         }
     }
 
+    /// Whether nothing is going to happen to the Pod unless somebody asks for something else.
+    pub const fn is_rest(&self) -> bool {
+        matches!(
+            self,
+            Self::UpToDate | Self::WaitingPartition | Self::OnDelete | Self::Paused
+        )
+    }
+
     /// Whether a person has to do something before this goes away.
     pub const fn needs_a_person(&self) -> bool {
         match self {

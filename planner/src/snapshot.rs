@@ -57,6 +57,11 @@ impl Snapshot {
             .unwrap_or_default()
     }
 
+    /// The garbage collector is taking the set away.
+    pub(crate) fn is_deleting(&self) -> bool {
+        self.set.object().metadata.deletion_timestamp.is_some()
+    }
+
     pub(crate) fn generation(&self) -> i64 {
         self.set.object().metadata.generation.unwrap_or_default()
     }

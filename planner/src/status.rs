@@ -11,6 +11,7 @@ use crate::reason::Reason;
 use crate::{Pod, Snapshot};
 
 mod conditions;
+mod judge;
 
 pub(crate) use conditions::{Judgement, apply};
 pub use conditions::{Outcome, invalid, with_outcome};
@@ -28,7 +29,7 @@ pub(crate) struct Counts {
 
 impl Counts {
     /// Sums that need no revision: before there is one.
-    pub(crate) fn of_all<'a>(pods: impl Iterator<Item = &'a Pod>, _s: &Snapshot) -> Self {
+    pub(crate) fn of_all<'a>(pods: impl Iterator<Item = &'a Pod>) -> Self {
         let mut counts = Self::default();
         for pod in pods.filter(|p| p.is_active()) {
             counts.replicas += 1;
@@ -39,14 +40,14 @@ impl Counts {
 
     fn of(pods: &[PodView<'_>]) -> Self {
         let mut counts = Self::default();
-        for p in pods.iter().filter(|p| p.active) {
-            let available = i32::from(p.available);
+        for p in pods.iter().filter(|p| p.is_active()) {
+            let available = i32::from(p.is_available());
             counts.replicas += 1;
-            counts.ready += i32::from(p.ready);
+            counts.ready += i32::from(p.is_ready());
             counts.available += available;
             if p.updated {
                 counts.updated += 1;
-                counts.updated_ready += i32::from(p.ready);
+                counts.updated_ready += i32::from(p.is_ready());
                 counts.updated_available += available;
             }
         }
@@ -54,7 +55,8 @@ impl Counts {
     }
 }
 
-/// The status of a set whose newest template has no revision yet.
+/// The status of a set whose newest template has no revision yet. What is counted by revision stays
+/// as it was observed, and with it the generation that it was observed for.
 pub(crate) fn before_revision(s: &Snapshot, counts: &Counts, collisions: i32) -> CloneSetStatus {
     let old = s.set.object().status.clone().unwrap_or_default();
     let mut status = CloneSetStatus {
@@ -64,18 +66,17 @@ pub(crate) fn before_revision(s: &Snapshot, counts: &Counts, collisions: i32) ->
         collision_count: (collisions > 0).then_some(collisions),
         ..old.clone()
     };
-    let judgement = Judgement::working("RollingOut", "the template is being recorded");
+    let judgement = if s.is_deleting() {
+        Judgement::deleting()
+    } else {
+        Judgement::working("RollingOut", "the template is being recorded")
+    };
     apply(s, &old, &mut status, &judgement);
     status
 }
 
 /// The status of a set as it is.
-pub(crate) fn observe(
-    s: &Snapshot,
-    goal: &Goal,
-    pods: &[PodView<'_>],
-    collisions: Option<i32>,
-) -> CloneSetStatus {
+pub(crate) fn observe(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>]) -> CloneSetStatus {
     let old = s.set.object().status.clone().unwrap_or_default();
     let counts = Counts::of(pods);
     let replicas = i32::try_from(goal.replicas).unwrap_or(i32::MAX);
@@ -100,12 +101,12 @@ pub(crate) fn observe(
         effective_max_unavailable: i32::try_from(goal.max_unavailable).ok(),
         update_revision: Some(goal.update.name().to_owned()),
         current_revision: Some(current.to_owned()),
-        collision_count: collisions.filter(|n| *n > 0).or(old.collision_count),
+        collision_count: old.collision_count,
         label_selector: Some(s.set.selector.to_string()),
         reasons: reasons(pods),
         conditions: Vec::new(),
     };
-    let judgement = judge(s, goal, pods, &counts);
+    let judgement = judge::judge(s, goal, pods, &counts);
     apply(s, &old, &mut status, &judgement);
     status
 }
@@ -134,64 +135,6 @@ fn example(p: &PodView<'_>) -> Option<String> {
     p.reason
         .needs_a_person()
         .then(|| format!("{}: {}", p.pod.name(), p.reason))
-}
-
-fn judge(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>], counts: &Counts) -> Judgement {
-    if s.set.object().metadata.deletion_timestamp.is_some() {
-        return Judgement::working("Deleting", "the set is being deleted");
-    }
-    let stuck = pods
-        .iter()
-        .filter(|p| p.active && p.reason.needs_a_person());
-    if let Some(p) = stuck.min_by_key(|p| p.pod.name()) {
-        let message = format!("Pod {}: {}", p.pod.name(), p.reason);
-        return Judgement::stalled(p.reason.as_str(), message);
-    }
-    let replicas = i32::try_from(goal.replicas).unwrap_or(i32::MAX);
-    let expected = i32::try_from(goal.replicas - goal.partition).unwrap_or(i32::MAX);
-    let revision = goal.update.name();
-    if counts.replicas != replicas {
-        let message = format!("{} of {replicas} Pods exist", counts.replicas);
-        return Judgement::working("Scaling", message);
-    }
-    if counts.updated != expected && s.set.paused {
-        let message = format!(
-            "paused with {} of {expected} Pods at {revision}",
-            counts.updated
-        );
-        return Judgement::paused(message);
-    }
-    let on_delete = s.set.strategy == apis::update_strategy::UpdateStrategyType::OnDelete;
-    if counts.updated_available < expected && !on_delete {
-        let message = format!(
-            "{} of {expected} Pods are available at {revision}",
-            counts.updated_available
-        );
-        return Judgement::working("RollingOut", message);
-    }
-    if counts.updated > expected && goal.current.name() != revision {
-        let message = format!(
-            "{} Pods go back to {}",
-            counts.updated - expected,
-            goal.current.name()
-        );
-        return Judgement::working("RollingBack", message);
-    }
-    if counts.available < replicas {
-        let message = format!("{} of {replicas} Pods are available", counts.available);
-        return Judgement::working("NotAvailable", message);
-    }
-    if counts.updated < replicas {
-        let message = format!(
-            "{} of {replicas} Pods are at {revision}, as asked",
-            counts.updated
-        );
-        return Judgement::ready("PartitionReached", message);
-    }
-    Judgement::ready(
-        "AllAvailable",
-        format!("{replicas} Pods are available at {revision}"),
-    )
 }
 
 /// A condition of `status`.

@@ -29,6 +29,8 @@ impl Ids {
             .iter()
             .chain(&s.orphans)
             .map(|p| p.name().to_owned())
+            // A name that is listed for deletion would be deleted as soon as it is made.
+            .chain(s.set.pods_to_delete.iter().cloned())
             .collect();
         Self {
             seed: format!("{}/{}", s.uid(), uids.join("/")),

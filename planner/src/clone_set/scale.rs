@@ -1,22 +1,23 @@
 //! How many Pods there are: creating what is missing, deleting what is too much or asked for.
 
-use apis::update_strategy::UpdateStrategyType;
-
 use super::Context;
 use super::create::{Ids, pod_body};
+use super::view::Fate;
 use crate::effect::{Effect, Target};
 use crate::order::delete_key;
 use crate::reason::Reason;
 
 impl Context<'_> {
     /// Deletes Pods that were named for it, then brings the number of Pods to `replicas`.
-    pub(super) fn scale(&mut self) {
-        let active = self.pods.iter().filter(|p| p.active).count();
+    ///
+    /// `adopted` Pods are about to become the set's own: none is created in their place.
+    pub(super) fn scale(&mut self, adopted: usize) {
+        let active = self.pods.iter().filter(|p| p.is_active()).count();
         let wanted = self.goal.replicas as usize;
         let specified = self.delete_specified();
         // A named Pod that waits for the budget still goes, so it is not made up for by another.
         if active < wanted {
-            self.create(wanted - active);
+            self.create((wanted - active).saturating_sub(adopted));
         } else {
             self.delete_surplus((active - wanted).saturating_sub(specified));
         }
@@ -36,14 +37,15 @@ impl Context<'_> {
     /// Deletes `surplus` Pods, of the revision that has too many first.
     fn delete_surplus(&mut self, surplus: usize) {
         let mut candidates: Vec<usize> = (0..self.pods.len())
-            .filter(|i| self.pods[*i].active && !self.pods[*i].specified)
+            .filter(|i| self.pods[*i].is_active())
+            .filter(|i| !self.pods[*i].specified && !self.pods[*i].held)
             .collect();
-        candidates.sort_by_cached_key(|i| delete_key(self.pods[*i].pod));
+        candidates.sort_by_cached_key(|i| delete_key(self.pods[*i].pod, self.pods[*i].loss()));
         let (new, old): (Vec<_>, Vec<_>) =
             candidates.into_iter().partition(|i| self.pods[*i].updated);
         let old_surplus = old
             .len()
-            .saturating_sub(self.goal.partition as usize)
+            .saturating_sub(self.goal.kept() as usize)
             .min(surplus);
         let (old_first, old_last) = old.split_at(old_surplus);
         // Where updated Pods are too few, old ones beyond the partition make up for them.
@@ -74,6 +76,7 @@ impl Context<'_> {
                     why: why.into(),
                     disruption,
                 });
+                self.pods[index].fate = Fate::Deleted;
                 self.pods[index].reason = Reason::Terminating;
             }
         }
@@ -82,14 +85,13 @@ impl Context<'_> {
     /// Creates `missing` Pods: of the current revision as far as the partition wants more of
     /// them, the rest of the update revision.
     fn create(&mut self, missing: usize) {
-        let old = self.pods.iter().filter(|p| p.active && !p.updated).count();
-        let two_revisions = self.goal.current.name() != self.goal.update.name();
-        let from_current = match self.s.set.strategy {
-            UpdateStrategyType::RollingUpdate if two_revisions => (self.goal.partition as usize)
-                .saturating_sub(old)
-                .min(missing),
-            UpdateStrategyType::RollingUpdate | UpdateStrategyType::OnDelete => 0,
-        };
+        let old = self
+            .pods
+            .iter()
+            .filter(|p| p.is_active() && !p.updated)
+            .count();
+        let kept = self.goal.kept() as usize;
+        let from_current = kept.saturating_sub(old).min(missing);
         let mut ids = Ids::new(self.s);
         for n in 0..missing.min(self.s.effects_max) {
             let revision = if n < from_current {

@@ -35,58 +35,33 @@ fn shift(old: u32, new: u32, partition: u32, replicas: u32) -> Shift {
 
 /// Gives every Pod its target. `pods` are in update order, so the first ones are chosen.
 pub(super) fn assign(s: &Snapshot, goal: &Goal, pods: &mut [PodView<'_>]) {
-    let count = |updated: bool| {
-        let n = pods
-            .iter()
-            .filter(|p| p.active && p.updated == updated)
-            .count();
-        u32::try_from(n).unwrap_or(u32::MAX)
-    };
-    let mut shift = shift(count(false), count(true), goal.partition, goal.replicas);
-    if matches!(shift, Shift::Back(_)) && goal.current.name() == goal.update.name() {
-        shift = Shift::None;
-    }
     let idle = idle(s);
-    if idle.is_some() {
-        shift = Shift::None;
-    }
     let mut obstacles = Obstacles::default();
-    for p in pods
-        .iter_mut()
-        .filter(|p| p.active && !p.held && !p.specified)
-    {
-        let target = match &mut shift {
-            Shift::Forward(left) if !p.updated && *left > 0 => {
-                *left -= 1;
-                Some(&goal.update)
+    let (target, left) = match shift_of(goal, pods) {
+        _ if idle.is_some() => (&goal.update, 0),
+        Shift::Forward(left) => (&goal.update, left as usize),
+        Shift::Back(left) => (&goal.current, left as usize),
+        Shift::None => (&goal.update, 0),
+    };
+    if left > 0 {
+        move_revisions(s, goal, (target, left), pods, &mut obstacles);
+    }
+    // Pods that stay are kept at the revision they are labelled with: hand edits are taken back,
+    // interrupted changes finished. Never while paused or on delete.
+    if s.set.policy != PodUpdatePolicy::ReCreate && idle.is_none() {
+        let staying = |p: &&mut PodView<'_>| is_movable(p) && p.target.is_none();
+        for p in pods.iter_mut().filter(staying) {
+            if let Some(own) = p.own.clone() {
+                let way = obstacles.way(s, p, &own);
+                p.target = Some((own, way));
             }
-            Shift::Back(left) if p.updated && *left > 0 => {
-                *left -= 1;
-                Some(&goal.current)
-            }
-            Shift::Forward(_) | Shift::Back(_) | Shift::None => None,
-        };
-        let target = match target {
-            Some(target) => Some(Arc::clone(target)),
-            // Pods that stay are kept at the revision they are labelled with: hand edits are taken
-            // back, interrupted changes finished. Never while paused or on delete.
-            None if s.set.policy != PodUpdatePolicy::ReCreate && idle.is_none() => p.own.clone(),
-            None => None,
-        };
-        if let Some(target) = target {
-            let way = obstacles.way(s, p, &target);
-            p.target = Some((target, way));
         }
     }
-    for p in pods.iter_mut() {
-        if p.active
-            && !p.updated
-            && p.reason == Reason::UpToDate
-            && p.target_differs() == Some(false)
-        {
+    for p in pods.iter_mut().filter(|p| p.is_active()) {
+        if !p.updated && p.reason == Reason::UpToDate && !p.leaves_its_revision() {
             p.reason = idle.clone().unwrap_or(Reason::WaitingPartition);
         }
-        if let Some(error) = s.held.get(p.pod.uid()).filter(|_| p.active) {
+        if let Some(error) = s.held.get(p.pod.uid()) {
             p.reason = Reason::BackingOff {
                 error: error.clone(),
             };
@@ -94,13 +69,58 @@ pub(super) fn assign(s: &Snapshot, goal: &Goal, pods: &mut [PodView<'_>]) {
     }
 }
 
-impl PodView<'_> {
-    /// Whether it is to leave its revision.
-    fn target_differs(&self) -> Option<bool> {
-        match &self.target {
-            Some((target, _)) => Some(self.pod.revision_hash() != Some(target.hash())),
-            None => Some(false),
+fn shift_of(goal: &Goal, pods: &[PodView<'_>]) -> Shift {
+    let count = |updated: bool| {
+        let n = pods
+            .iter()
+            .filter(|p| p.is_active() && p.updated == updated)
+            .count();
+        u32::try_from(n).unwrap_or(u32::MAX)
+    };
+    shift(count(false), count(true), goal.kept(), goal.replicas)
+}
+
+/// Sends the first `left` Pods that are on the other side of the partition to `target`. One that
+/// may not be replaced and cannot be patched does not use up a place that another could take; only
+/// places that nobody else takes are given to such Pods, to say why they stay empty.
+fn move_revisions(
+    s: &Snapshot,
+    goal: &Goal,
+    (target, mut left): (&Arc<Revision>, usize),
+    pods: &mut [PodView<'_>],
+    obstacles: &mut Obstacles,
+) {
+    let backwards = target.name() != goal.update.name();
+    let mut refused = Vec::new();
+    for (index, p) in pods.iter_mut().enumerate() {
+        if left == 0 {
+            break;
         }
+        if !is_movable(p) || p.updated != backwards {
+            continue;
+        }
+        let way = obstacles.way(s, p, target);
+        if s.set.policy == PodUpdatePolicy::InPlaceOnly && matches!(way, Way::Recreate(_)) {
+            refused.push((index, way));
+        } else {
+            p.target = Some((Arc::clone(target), way));
+            left -= 1;
+        }
+    }
+    for (index, way) in refused.into_iter().take(left) {
+        pods[index].target = Some((Arc::clone(target), way));
+    }
+}
+
+fn is_movable(p: &PodView<'_>) -> bool {
+    p.is_active() && !p.held && !p.specified
+}
+
+impl PodView<'_> {
+    /// Whether it is to change revision.
+    fn leaves_its_revision(&self) -> bool {
+        let target = self.target.as_ref();
+        target.is_some_and(|(target, _)| self.pod.revision_hash() != Some(target.hash()))
     }
 }
 

@@ -4,6 +4,7 @@ use apis::update_strategy::PodUpdatePolicy;
 use jiff::SignedDuration;
 
 use super::Context;
+use super::view::{Fate, PodView};
 use crate::effect::{Disruption, Effect, Target};
 use crate::in_place::{self, Changes, Progress, Way};
 use crate::pod::Gate;
@@ -13,27 +14,34 @@ impl Context<'_> {
     /// Opens gates: of new Pods, and of Pods whose patch the kubelet has seen. From then on the
     /// containers' own readiness decides. Waiting for the new container to run instead would cost
     /// another relist of the kubelet (about a second per Pod).
+    ///
+    /// Comes last, because a Pod that is deleted needs no gate; its effects go out first, because
+    /// they bring Pods back.
     pub(super) fn finish_updates(&mut self) {
-        for p in self.pods.iter_mut().filter(|p| p.active && !p.held) {
+        let mut opened = Vec::new();
+        let staying = |p: &&PodView<'_>| p.is_active() && !p.held && p.fate != Fate::Deleted;
+        for p in self.pods.iter().filter(staying) {
             let restarts = matches!(&p.target, Some((_, Way::InPlace(c))) if !c.images.is_empty());
             if restarts {
                 continue;
             }
             let judged = match p.pod.gate() {
-                Gate::Unset => None,
+                // A Pod that was patched before it ever served is let in no sooner than others.
+                Gate::Unset if may_undrain(p.pod, &p.progress) => None,
                 Gate::Closed { .. } if may_undrain(p.pod, &p.progress) => {
                     let condition = p.pod.condition(apis::names::IN_PLACE_READY_CONDITION);
                     condition.map(|(index, _)| (index, p.pod.generation()))
                 }
-                Gate::Closed { .. } | Gate::Open | Gate::Missing => continue,
+                Gate::Unset | Gate::Closed { .. } | Gate::Open | Gate::Missing => continue,
             };
             let target = Target::of(&p.pod.metadata);
-            self.effects.push(Effect::OpenGate {
+            opened.push(Effect::OpenGate {
                 target,
                 at: self.s.now,
                 judged,
             });
         }
+        self.effects.splice(0..0, opened);
     }
 
     /// Takes the next step of every Pod that is not at its target. Pods are in update order;
@@ -108,6 +116,7 @@ impl Context<'_> {
                     why,
                     disruption,
                 });
+                self.pods[index].fate = Fate::Deleted;
                 Reason::Terminating
             }
         }

@@ -6,25 +6,46 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Goal;
+use crate::budget::Loss;
 use crate::in_place::{self, Progress, Way};
 use crate::pod::Gate;
 use crate::reason::Reason;
 use crate::{Pod, Revision, Snapshot};
 
+/// How much a Pod counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    /// Not a replica: on its way out, or ran to its end.
+    Gone,
+    /// A replica that does not serve.
+    NotReady,
+    /// Serves, as the API server sees it.
+    Ready,
+    /// Ready for long enough and not in the middle of an update.
+    Available,
+}
+
+/// What the plan does to a Pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fate {
+    /// It serves no less than before.
+    Stays,
+    /// A chosen effect takes it away for a while.
+    Disrupted,
+    /// It is deleted.
+    Deleted,
+}
+
 /// A Pod with everything that was found out about it.
 #[derive(Debug)]
 pub(crate) struct PodView<'a> {
     pub(crate) pod: &'a Pod,
-    /// Counts as a replica.
-    pub(crate) active: bool,
     /// Labelled with the update revision.
     pub(crate) updated: bool,
-    /// Serves, as the API server sees it.
-    pub(crate) ready: bool,
-    /// Ready for long enough and not in the middle of an update.
-    pub(crate) available: bool,
-    /// An effect that was chosen takes its availability away.
-    pub(crate) disrupted: bool,
+    /// How it stands.
+    pub(crate) standing: Standing,
+    /// What was decided about it.
+    pub(crate) fate: Fate,
     /// When it becomes available, if it stays as it is.
     pub(crate) available_at: Option<Timestamp>,
     /// How far the kubelet has come.
@@ -60,14 +81,17 @@ impl<'a> PodView<'a> {
                 since.saturating_add(SignedDuration::from_secs(s.set.min_ready_seconds.into()))
             });
         let available_at = available_at.and_then(Result::ok).filter(|at| *at > s.now);
-        let available = settled && available_at.is_none();
+        let standing = match (active, ready) {
+            (false, _) => Standing::Gone,
+            (true, false) => Standing::NotReady,
+            (true, true) if settled && available_at.is_none() => Standing::Available,
+            (true, true) => Standing::Ready,
+        };
         let mut view = Self {
             pod,
-            active,
             updated: hash == Some(goal.update.hash()),
-            ready,
-            available,
-            disrupted: false,
+            standing,
+            fate: Fate::Stays,
             available_at,
             progress,
             specified: active && is_specified(s, pod),
@@ -77,16 +101,38 @@ impl<'a> PodView<'a> {
             reason: Reason::UpToDate,
         };
         view.reason = view.health();
-        if let (Reason::UpToDate, None) = (&view.reason, &view.own) {
-            let revision = hash.unwrap_or_default().to_owned();
-            view.reason = Reason::UnknownRevision { revision };
-        }
         view
+    }
+
+    /// Counts as a replica.
+    pub(crate) fn is_active(&self) -> bool {
+        self.standing > Standing::Gone
+    }
+
+    /// Serves.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.standing >= Standing::Ready
+    }
+
+    /// Counts as available.
+    pub(crate) fn is_available(&self) -> bool {
+        self.standing == Standing::Available
+    }
+
+    /// What is lost when it is drained or deleted now.
+    pub(crate) fn loss(&self) -> Loss {
+        match (self.fate, self.standing) {
+            (Fate::Stays, Standing::Available) => Loss::Available,
+            (Fate::Stays, Standing::Ready) => Loss::Serving,
+            (Fate::Disrupted | Fate::Deleted, _) | (_, Standing::Gone | Standing::NotReady) => {
+                Loss::Nothing
+            }
+        }
     }
 
     /// The reason of a Pod that nothing is wanted of.
     fn health(&self) -> Reason {
-        if !self.active {
+        if !self.is_active() {
             return Reason::Terminating;
         }
         match &self.progress {
@@ -94,9 +140,9 @@ impl<'a> PodView<'a> {
             Progress::Restarting(reason) => return reason.clone(),
             Progress::Done => {}
         }
-        if self.available {
+        if self.is_available() {
             Reason::UpToDate
-        } else if self.ready {
+        } else if self.is_ready() {
             Reason::WaitingMinReady
         } else {
             in_place::trouble(self.pod, None).unwrap_or(Reason::NotReady)

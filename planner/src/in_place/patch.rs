@@ -28,8 +28,8 @@ pub(crate) fn patch_pod(
     }
     ops.extend(changes.keys.iter().map(key_op));
     ops.extend(label_ops(pod, target));
-    if !changes.images.is_empty() {
-        let record = record(pod, target, changes, now).to_json();
+    if let Some(record) = record(pod, target, changes, now) {
+        let record = record.to_json();
         let annotated = pod.metadata.annotations.is_some()
             || changes
                 .keys
@@ -129,47 +129,63 @@ fn label_ops(pod: &Pod, target: &Revision) -> Vec<Value> {
     if pod.revision_hash() == Some(target.hash()) {
         return Vec::new();
     }
-    [
+    let labels = [
         (names::REVISION_LABEL, target.name()),
         (names::TEMPLATE_HASH_LABEL, target.hash()),
-    ]
-    .into_iter()
-    .map(|(key, value)| json!({"op": "add", "path": pointer(Map::Labels, key), "value": value}))
-    .collect()
+    ];
+    // The labels and annotations above were compared with those of this revision.
+    let seen = pod.labels().get(names::REVISION_LABEL);
+    let seen = seen.map(|seen| test(&pointer(Map::Labels, names::REVISION_LABEL), seen));
+    seen.into_iter()
+        .chain(labels.into_iter().map(
+            |(key, value)| json!({"op": "add", "path": pointer(Map::Labels, key), "value": value}),
+        ))
+        .collect()
 }
 
-/// What ran before the patch. A container of an earlier, unfinished patch keeps what was recorded
-/// of it: it still runs (or last ran) the image of that time, whatever the spec said in between.
-fn record(pod: &Pod, target: &Revision, changes: &Changes, now: jiff::Timestamp) -> InPlaceState {
-    let mut state = pod.in_place_state().unwrap_or_default();
-    let before = std::mem::take(&mut state.last);
-    state.revision = target.name().to_owned();
+/// What the Pod is to remember of the patch, if anything.
+///
+/// A container of an earlier, unfinished patch keeps what was recorded of it: it still runs (or
+/// last ran) the image of that time, whatever the spec said in between. A patch of metadata alone
+/// only says of a record which revision it now belongs to.
+fn record(
+    pod: &Pod,
+    target: &Revision,
+    changes: &Changes,
+    now: jiff::Timestamp,
+) -> Option<InPlaceState> {
+    let recorded = pod.in_place_state();
+    if changes.images.is_empty() {
+        let mut state = recorded.filter(|state| state.revision != target.name())?;
+        target.name().clone_into(&mut state.revision);
+        return Some(state);
+    }
+    let mut state = recorded.unwrap_or_default();
+    let mut before = std::mem::take(&mut state.last);
+    // Containers that an earlier patch restarts and this one leaves alone are still awaited.
+    let asked = state.update_timestamp.clone();
+    before.retain(|name, last| super::progress::is_awaited(pod, name, last, &asked));
+    target.name().clone_into(&mut state.revision);
     state.update_timestamp = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     state.update_images = true;
     state.generation = Some(pod.generation());
     for change in &changes.images {
+        let known = before.remove(&change.container);
         let Some(status) = pod.container_status(&change.container) else {
             continue;
         };
         let container_id = status.container_id.as_deref().map(str::to_owned);
-        let image = before
-            .get(&change.container)
+        let image = known
             .filter(|last| last.container_id == container_id)
-            .and_then(|last| last.image.clone())
+            .and_then(|last| last.image)
             .unwrap_or_else(|| change.from.clone());
-        let image_id = status.image_id.to_string();
         let last = LastContainer {
-            image_id,
+            image_id: status.image_id.to_string(),
             container_id,
             image: Some(image),
         };
         state.last.insert(change.container.clone(), last);
     }
-    // Containers that an earlier patch restarts and this one leaves alone are still awaited.
-    for (container, last) in before {
-        if super::progress::is_awaited(pod, &container, &last) {
-            state.last.entry(container).or_insert(last);
-        }
-    }
-    state
+    state.last.append(&mut before);
+    Some(state)
 }

@@ -7,9 +7,10 @@
 //! the container and keep both.
 
 use apis::in_place_state::LastContainer;
+use jiff::Timestamp;
 
 use crate::Pod;
-use crate::pod::ContainerStatus;
+use crate::pod::{ContainerStatus, Gate};
 use crate::reason::Reason;
 
 /// How far the kubelet has come with the Pod's spec.
@@ -36,7 +37,7 @@ pub(crate) fn progress(pod: &Pod) -> Progress {
     let awaited = state
         .last
         .iter()
-        .filter(|(name, last)| is_awaited(pod, name, last));
+        .filter(|(name, last)| is_awaited(pod, name, last, &state.update_timestamp));
     let reasons = awaited.map(|(name, _)| trouble(pod, Some(name)).unwrap_or(Reason::Patched));
     // The most telling reason first: a container that cannot start rather than one that may yet.
     match reasons.max_by_key(Reason::needs_a_person) {
@@ -45,8 +46,8 @@ pub(crate) fn progress(pod: &Pod) -> Progress {
     }
 }
 
-/// Whether the container recorded as `last` has yet to be replaced.
-pub(super) fn is_awaited(pod: &Pod, name: &str, last: &LastContainer) -> bool {
+/// Whether the container recorded as `last` at the time `asked` has yet to be replaced.
+pub(super) fn is_awaited(pod: &Pod, name: &str, last: &LastContainer, asked: &str) -> bool {
     let Some(status) = pod.container_status(name) else {
         return true;
     };
@@ -56,8 +57,13 @@ pub(super) fn is_awaited(pod: &Pod, name: &str, last: &LastContainer) -> bool {
     match &last.container_id {
         Some(id) if status.container_id.as_deref() == Some(id) => !was_kept(pod, name, last),
         Some(_) => false,
-        // OpenKruise's record has the image ID only.
-        None => *status.image_id == *last.image_id && !image_is_reported(pod, name, status),
+        // OpenKruise's record has the image ID only, which two tags of one digest share.
+        None => {
+            *status.image_id == *last.image_id
+                && !image_is_reported(pod, name, status)
+                && pod.gate() != Gate::Open
+                && !started_since(status, asked)
+        }
     }
 }
 
@@ -65,6 +71,17 @@ pub(super) fn is_awaited(pod: &Pod, name: &str, last: &LastContainer) -> bool {
 fn was_kept(pod: &Pod, name: &str, last: &LastContainer) -> bool {
     let spec = spec_image(pod, name);
     spec.is_some() && spec == last.image.as_deref()
+}
+
+/// It was started after it was asked for. OpenKruise opens the gate and looks at the runtime
+/// itself; what we have is the kubelet's clock.
+fn started_since(status: &ContainerStatus, asked: &str) -> bool {
+    let running = status.state.running.as_ref();
+    let started = running.and_then(|running| running.started_at.as_ref());
+    let asked: Option<Timestamp> = asked.parse().ok();
+    started
+        .zip(asked)
+        .is_some_and(|(started, asked)| started.0 > asked)
 }
 
 fn image_is_reported(pod: &Pod, name: &str, status: &ContainerStatus) -> bool {

@@ -38,6 +38,10 @@ impl Judgement {
         Self::new(State::Ready, reason, message)
     }
 
+    pub(crate) fn deleting() -> Self {
+        Self::working("Deleting", "the set is being deleted")
+    }
+
     pub(crate) fn working(reason: &str, message: impl Into<String>) -> Self {
         Self::new(State::Working, reason, message)
     }
@@ -69,8 +73,7 @@ pub(crate) fn apply(
     status: &mut CloneSetStatus,
     judgement: &Judgement,
 ) {
-    let generation = status.observed_generation.or(Some(s.generation()));
-    status.conditions = merge(old, judgement, generation, s.now);
+    status.conditions = merge(old, judgement, Some(s.generation()), s.now);
 }
 
 fn merge(

@@ -1,0 +1,181 @@
+//! An effect as the request that carries it out: verb, resource and body with its preconditions.
+
+use apis::names;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Effect, Target, test, test_uid};
+
+/// What is asked of the API server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// How.
+    pub verb: Verb,
+    /// Of what kind.
+    pub resource: Resource,
+    /// Which object.
+    pub name: String,
+    /// With what.
+    pub body: Value,
+}
+
+/// The verbs that effects use. There is no update: a PUT would carry fields that are not ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// POST.
+    Create,
+    /// DELETE with preconditions in the body.
+    Delete,
+    /// RFC 6902.
+    JsonPatch,
+    /// Kubernetes' own merge, lists by key.
+    StrategicPatch,
+    /// RFC 7396.
+    MergePatch,
+}
+
+/// The resources that effects write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// `pods`.
+    Pods,
+    /// `pods/status`.
+    PodsStatus,
+    /// `controllerrevisions`.
+    ControllerRevisions,
+}
+
+impl Effect {
+    /// The request that carries it out.
+    pub fn request(&self) -> Request {
+        let (verb, resource, body) = match self {
+            Self::CreateRevision { body, .. } => {
+                (Verb::Create, Resource::ControllerRevisions, body.clone())
+            }
+            Self::RenumberRevision { target, number } => (
+                Verb::MergePatch,
+                Resource::ControllerRevisions,
+                json!({"metadata": versioned(target), "revision": number}),
+            ),
+            Self::DeleteRevision { target } => (
+                Verb::Delete,
+                Resource::ControllerRevisions,
+                preconditions(target),
+            ),
+            Self::Adopt {
+                target,
+                owner,
+                has_references,
+            } => {
+                let body = adopt(target, owner, *has_references);
+                (Verb::JsonPatch, Resource::Pods, body)
+            }
+            Self::Release { target, index } => {
+                (Verb::JsonPatch, Resource::Pods, release(target, *index))
+            }
+            Self::CreatePod { body, .. } => (Verb::Create, Resource::Pods, body.clone()),
+            Self::DeletePod { target, .. } => (Verb::Delete, Resource::Pods, preconditions(target)),
+            Self::Drain { target, at, .. } => (
+                Verb::StrategicPatch,
+                Resource::PodsStatus,
+                drain(target, *at),
+            ),
+            Self::PatchPod { patch, .. } => {
+                (Verb::JsonPatch, Resource::Pods, Value::Array(patch.clone()))
+            }
+            Self::OpenGate { target, at, judged } => match judged {
+                None => {
+                    let body = open_new(target, *at);
+                    (Verb::StrategicPatch, Resource::PodsStatus, body)
+                }
+                Some((index, generation)) => {
+                    let body = undrain(target, *at, *index, *generation);
+                    (Verb::JsonPatch, Resource::PodsStatus, body)
+                }
+            },
+        };
+        Request {
+            verb,
+            resource,
+            name: self.name().to_owned(),
+            body,
+        }
+    }
+}
+
+/// Gate False and Ready False in one write. That the Pod was available, and is the one to go, was
+/// concluded from all of it, so nothing finer than its version will do: a Pod that has been updated
+/// since is not drained a second time.
+fn drain(target: &Target, at: Timestamp) -> Value {
+    let gate = condition(
+        names::IN_PLACE_READY_CONDITION,
+        "False",
+        Some(names::REASON_START_UPDATE),
+        at,
+    );
+    let ready = condition(
+        names::READY_CONDITION,
+        "False",
+        Some(names::REASON_GATES_NOT_READY),
+        at,
+    );
+    json!({"metadata": versioned(target), "status": {"conditions": [gate, ready]}})
+}
+
+fn open_new(target: &Target, at: Timestamp) -> Value {
+    let gate = condition(names::IN_PLACE_READY_CONDITION, "True", None, at);
+    json!({"metadata": {"uid": target.uid}, "status": {"conditions": [gate]}})
+}
+
+/// Replaces the whole condition, and with it the reason of the drain.
+fn undrain(target: &Target, at: Timestamp, index: usize, generation: i64) -> Value {
+    let gate = condition(names::IN_PLACE_READY_CONDITION, "True", None, at);
+    let path = format!("/status/conditions/{index}");
+    let mut ops = vec![test_uid(target)];
+    // Whoever changed the spec meanwhile wants the Pod drained. (Servers that do not number the
+    // generations of Pods leave us without this test.)
+    if generation > 0 {
+        ops.push(json!({"op": "test", "path": "/metadata/generation", "value": generation}));
+    }
+    ops.push(test(
+        &format!("{path}/type"),
+        names::IN_PLACE_READY_CONDITION,
+    ));
+    ops.push(json!({"op": "replace", "path": path, "value": gate}));
+    Value::Array(ops)
+}
+
+fn adopt(target: &Target, owner: &Value, has_references: bool) -> Value {
+    let add = if has_references {
+        json!({"op": "add", "path": "/metadata/ownerReferences/-", "value": owner})
+    } else {
+        json!({"op": "add", "path": "/metadata/ownerReferences", "value": [owner]})
+    };
+    json!([test_uid(target), test_version(target), add])
+}
+
+fn release(target: &Target, index: usize) -> Value {
+    let path = format!("/metadata/ownerReferences/{index}");
+    json!([test_uid(target), test_version(target), {"op": "remove", "path": path}])
+}
+
+fn test_version(target: &Target) -> Value {
+    test("/metadata/resourceVersion", &target.resource_version)
+}
+
+fn versioned(target: &Target) -> Value {
+    json!({"uid": target.uid, "resourceVersion": target.resource_version})
+}
+
+fn preconditions(target: &Target) -> Value {
+    json!({"preconditions": versioned(target)})
+}
+
+fn condition(type_: &str, status: &str, reason: Option<&str>, at: Timestamp) -> Value {
+    let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let mut condition = json!({"type": type_, "status": status, "lastTransitionTime": at});
+    if let Some(reason) = reason {
+        condition["reason"] = reason.into();
+    }
+    condition
+}

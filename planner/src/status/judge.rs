@@ -1,0 +1,97 @@
+//! How the set is doing, as one judgement: the first of these that applies.
+
+use apis::update_strategy::UpdateStrategyType;
+
+use super::{Counts, Judgement};
+use crate::Snapshot;
+use crate::clone_set::{Goal, PodView};
+
+pub(super) fn judge(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>], counts: &Counts) -> Judgement {
+    if s.is_deleting() {
+        return Judgement::deleting();
+    }
+    let mut by_name: Vec<&PodView<'_>> = pods.iter().filter(|p| p.is_active()).collect();
+    by_name.sort_by_key(|p| p.pod.name());
+    if let Some(p) = by_name.iter().find(|p| p.reason.needs_a_person()) {
+        return Judgement::stalled(p.reason.as_str(), sentence(p));
+    }
+    if let Some(judgement) = outstanding(s, goal, counts) {
+        return judgement;
+    }
+    // The sums are right; what a single Pod waits for still counts.
+    if let Some(p) = by_name.iter().find(|p| !p.reason.is_rest()) {
+        return Judgement::working(p.reason.as_str(), sentence(p));
+    }
+    rest(s, goal, counts)
+}
+
+fn sentence(p: &PodView<'_>) -> String {
+    format!("Pod {}: {}", p.pod.name(), p.reason)
+}
+
+/// What the sums say is still to do.
+fn outstanding(s: &Snapshot, goal: &Goal, counts: &Counts) -> Option<Judgement> {
+    let replicas = number(goal.replicas);
+    let expected = number(goal.replicas - goal.kept());
+    let revision = goal.update.name();
+    if counts.replicas != replicas {
+        let message = format!("{} of {replicas} Pods exist", counts.replicas);
+        return Some(Judgement::working("Scaling", message));
+    }
+    let rolling = s.set.strategy == UpdateStrategyType::RollingUpdate;
+    if rolling && s.set.paused && counts.updated != expected {
+        let message = format!(
+            "paused with {} of {expected} Pods at {revision}",
+            counts.updated
+        );
+        return Some(Judgement::paused(message));
+    }
+    if rolling && counts.updated_available < expected {
+        let message = format!(
+            "{} of {expected} Pods are available at {revision}",
+            counts.updated_available
+        );
+        return Some(Judgement::working("RollingOut", message));
+    }
+    if rolling && counts.updated > expected {
+        let message = format!(
+            "{} Pods go back to {}",
+            counts.updated - expected,
+            goal.current.name()
+        );
+        return Some(Judgement::working("RollingBack", message));
+    }
+    if counts.available < replicas {
+        let message = format!("{} of {replicas} Pods are available", counts.available);
+        return Some(Judgement::working("NotAvailable", message));
+    }
+    None
+}
+
+/// Nothing is left to do.
+fn rest(s: &Snapshot, goal: &Goal, counts: &Counts) -> Judgement {
+    let replicas = goal.replicas;
+    let revision = goal.update.name();
+    if counts.updated == number(replicas) {
+        let message = format!("{replicas} Pods are available at {revision}");
+        return Judgement::ready("AllAvailable", message);
+    }
+    let updated = counts.updated;
+    match s.set.strategy {
+        UpdateStrategyType::RollingUpdate => {
+            let message = format!("{updated} of {replicas} Pods are at {revision}, as asked");
+            Judgement::ready("PartitionReached", message)
+        }
+        UpdateStrategyType::OnDelete => {
+            let message = format!(
+                "{updated} of {replicas} Pods are at {revision}; the others follow when somebody \
+                 deletes them"
+            );
+            Judgement::ready("OnDelete", message)
+        }
+    }
+}
+
+fn number(pods: u32) -> i32 {
+    i32::try_from(pods).unwrap_or(i32::MAX)
+}
