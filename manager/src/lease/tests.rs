@@ -51,7 +51,11 @@ impl Server {
         match (method.as_str(), &stored) {
             ("POST", Some(_)) => return refuse(409, "AlreadyExists"),
             ("PUT", None) => return refuse(404, "NotFound"),
-            ("PUT", Some(_)) if new.metadata.resource_version != stored => {
+            // Without a resourceVersion a PUT overwrites whatever is there, as on a real server.
+            ("PUT", Some(_))
+                if new.metadata.resource_version.is_some()
+                    && new.metadata.resource_version != stored =>
+            {
                 return refuse(409, "Conflict");
             }
             _ => {}
