@@ -106,17 +106,19 @@ fn operations_list_every_metric() {
     let source = read("manager/src/metrics.rs") + &read("manager/src/metrics/process.rs");
     let source = source.replace("{runtime}", "controller_runtime_");
     let prefixes = ["controller_runtime_", "workqueue_", "insitu_", "process_"];
-    let metrics = source
-        .split('"')
-        .skip(1)
-        .step_by(2)
-        .filter(|text| prefixes.iter().any(|p| text.len() > p.len() && text.starts_with(p)));
+    let metrics = source.split('"').skip(1).step_by(2).filter(|text| {
+        prefixes
+            .iter()
+            .any(|p| text.len() > p.len() && text.starts_with(p))
+    });
     let metrics: Vec<&str> = metrics.collect();
     let operations = read("docs/operations.md");
     // The encoder appends _total to counters, and so does the table.
     let missing: Vec<String> = metrics
         .iter()
-        .filter(|m| !operations.contains(&format!("`{m}`")) && !operations.contains(&format!("`{m}_total`")))
+        .filter(|m| {
+            !operations.contains(&format!("`{m}`")) && !operations.contains(&format!("`{m}_total`"))
+        })
         .map(|m| (*m).to_owned())
         .collect();
     assert!(metrics.len() > 10, "only {} metrics found", metrics.len());
@@ -132,8 +134,13 @@ fn operations_list_every_flag() {
         if line.starts_with("#[arg(") {
             is_flag = line.contains("long");
         }
-        let field = line.trim_start_matches("pub ").trim_start_matches("pub(crate) ");
-        if let (true, Some((name, _))) = (is_flag && !line.starts_with(['#', '/']), field.split_once(": ")) {
+        let field = line
+            .trim_start_matches("pub ")
+            .trim_start_matches("pub(crate) ");
+        if let (true, Some((name, _))) = (
+            is_flag && !line.starts_with(['#', '/']),
+            field.split_once(": "),
+        ) {
             names.push(name.replace('_', "-"));
             is_flag = false;
         }

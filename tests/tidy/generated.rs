@@ -9,7 +9,9 @@ use crate::tree::{below, output, read};
 #[test]
 fn the_crds_are_what_the_types_say() {
     let mut crdgen = Command::new(env!("CARGO"));
-    crdgen.args(["run", "--quiet", "--locked", "-p", "apis", "--bin", "crdgen"]);
+    crdgen.args([
+        "run", "--quiet", "--locked", "-p", "apis", "--bin", "crdgen",
+    ]);
     let expected = output(&mut crdgen);
     let path = "config/crd/apps.kruise.io_clonesets.yaml";
     assert!(read(path) == expected, "{path} is out of date: make crds");

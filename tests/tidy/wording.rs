@@ -44,10 +44,7 @@ fn no_file_names_a_package_registry() {
 
 #[test]
 fn every_crate_comes_from_the_default_registry() {
-    let default = concat!(
-        "registry+https://github.com/rust-lang/crates",
-        ".io-index"
-    );
+    let default = concat!("registry+https://github.com/rust-lang/crates", ".io-index");
     let others: Vec<String> = read("Cargo.lock")
         .lines()
         .filter(|line| line.starts_with("source = ") && !line.contains(default))
