@@ -189,7 +189,7 @@ impl<'a> Context<'a> {
             .collect();
         pods.sort_by_cached_key(|p| (goal.keeps(p), crate::order::update_key(p.pod)));
         targets::assign(s, goal, &mut pods);
-        let wake_at = pods.iter().filter_map(|p| p.available_at).min();
+        let wake_at = pods.iter().filter_map(|p| p.look_at).min();
         let at_least = |standing| {
             let count = pods.iter().filter(|p| p.standing >= standing).count();
             u32::try_from(count).unwrap_or(u32::MAX)

@@ -17,7 +17,7 @@ mod patch;
 mod progress;
 
 pub(crate) use patch::patch_pod;
-pub(crate) use progress::{Progress, progress, trouble};
+pub(crate) use progress::{Progress, doubtful_until, progress, trouble};
 
 /// Which list of the Pod's spec a container stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -46,8 +46,8 @@ pub(crate) struct PodView<'a> {
     pub(crate) standing: Standing,
     /// What was decided about it.
     pub(crate) fate: Fate,
-    /// When it becomes available, if it stays as it is.
-    pub(crate) available_at: Option<Timestamp>,
+    /// When time alone changes the judgement: it becomes available, or its trouble is believed.
+    pub(crate) look_at: Option<Timestamp>,
     /// How far the kubelet has come.
     pub(crate) progress: Progress,
     /// Somebody wants exactly this Pod deleted.
@@ -70,7 +70,14 @@ impl<'a> PodView<'a> {
         by_hash: &BTreeMap<&str, &Arc<Revision>>,
     ) -> Self {
         let hash = pod.revision_hash();
-        let progress = in_place::progress(pod);
+        let mut progress = in_place::progress(pod);
+        let mut look_at = None;
+        if matches!(&progress, Progress::Restarting(reason) if reason.needs_a_person()) {
+            look_at = in_place::doubtful_until(pod).filter(|until| *until > s.now);
+            if look_at.is_some() {
+                progress = Progress::Restarting(Reason::Patched);
+            }
+        }
         let active = pod.is_active();
         let ready = active && pod.is_ready() && !matches!(pod.gate(), Gate::Closed { .. });
         let settled = ready && progress == Progress::Done;
@@ -92,7 +99,7 @@ impl<'a> PodView<'a> {
             updated: hash == Some(goal.update.hash()),
             standing,
             fate: Fate::Stays,
-            available_at,
+            look_at: look_at.or(available_at),
             progress,
             specified: active && is_specified(s, pod),
             held: s.held.contains_key(pod.uid()),

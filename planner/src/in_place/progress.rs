@@ -7,7 +7,7 @@
 //! the container and keep both.
 
 use apis::in_place_state::LastContainer;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::Pod;
 use crate::pod::{ContainerStatus, Gate};
@@ -22,6 +22,17 @@ pub(crate) enum Progress {
     Restarting(Reason),
     /// The kubelet has not seen the spec.
     Unseen,
+}
+
+/// For so long after a patch, what the kubelet says of a container may be about the image before:
+/// it repeats its last words together with the generation it has just seen. Believing them would
+/// call a set stalled in the very moment in which it is healed.
+const LAST_WORDS: SignedDuration = SignedDuration::from_secs(5);
+
+/// Until when trouble of `pod` may be about the image before its last patch.
+pub(crate) fn doubtful_until(pod: &Pod) -> Option<Timestamp> {
+    let asked: Timestamp = pod.in_place_state()?.update_timestamp.parse().ok()?;
+    asked.saturating_add(LAST_WORDS).ok()
 }
 
 /// Judges `pod` by its record.

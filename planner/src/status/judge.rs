@@ -35,7 +35,7 @@ fn outstanding(s: &Snapshot, goal: &Goal, counts: &Counts) -> Option<Judgement> 
     let expected = number(goal.replicas - goal.kept());
     let revision = goal.update.name();
     if counts.replicas != replicas {
-        let message = format!("{} of {replicas} Pods exist", counts.replicas);
+        let message = format!("{} Pods exist, {replicas} wanted", counts.replicas);
         return Some(Judgement::working("Scaling", message));
     }
     let rolling = s.set.strategy == UpdateStrategyType::RollingUpdate;
@@ -48,7 +48,7 @@ fn outstanding(s: &Snapshot, goal: &Goal, counts: &Counts) -> Option<Judgement> 
     }
     if rolling && counts.updated_available < expected {
         let message = format!(
-            "{} of {expected} Pods are available at {revision}",
+            "{} of {expected} Pods available at {revision}",
             counts.updated_available
         );
         return Some(Judgement::working("RollingOut", message));
@@ -62,7 +62,7 @@ fn outstanding(s: &Snapshot, goal: &Goal, counts: &Counts) -> Option<Judgement> 
         return Some(Judgement::working("RollingBack", message));
     }
     if counts.available < replicas {
-        let message = format!("{} of {replicas} Pods are available", counts.available);
+        let message = format!("{} of {replicas} Pods available", counts.available);
         return Some(Judgement::working("NotAvailable", message));
     }
     None
@@ -73,18 +73,18 @@ fn rest(s: &Snapshot, goal: &Goal, counts: &Counts) -> Judgement {
     let replicas = goal.replicas;
     let revision = goal.update.name();
     if counts.updated == number(replicas) {
-        let message = format!("{replicas} Pods are available at {revision}");
+        let message = format!("{replicas} of {replicas} Pods available at {revision}");
         return Judgement::ready("AllAvailable", message);
     }
     let updated = counts.updated;
     match s.set.strategy {
         UpdateStrategyType::RollingUpdate => {
-            let message = format!("{updated} of {replicas} Pods are at {revision}, as asked");
+            let message = format!("{updated} of {replicas} Pods at {revision}, as asked");
             Judgement::ready("PartitionReached", message)
         }
         UpdateStrategyType::OnDelete => {
             let message = format!(
-                "{updated} of {replicas} Pods are at {revision}; the others follow when somebody \
+                "{updated} of {replicas} Pods at {revision}; the others follow when somebody \
                  deletes them"
             );
             Judgement::ready("OnDelete", message)

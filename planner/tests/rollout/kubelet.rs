@@ -1,0 +1,176 @@
+//! A model of the kubelet (and of the scheduler): one stage of one Pod at a time.
+//!
+//! An image whose name contains `bad` cannot be pulled, one with `crash` does not stay up. Tags
+//! that differ only in `-again` are the same digest.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::server::{Server, merge_condition};
+
+#[derive(Clone, Default)]
+pub(crate) struct Kubelet {
+    /// Older than Kubernetes 1.34: never says which generation it has seen.
+    pub(crate) is_old: bool,
+    /// The image each container was last started with.
+    started: BTreeMap<(String, String), String>,
+    ids: u32,
+}
+
+impl Kubelet {
+    /// Takes one Pod one stage further. Returns whether anything changed.
+    pub(crate) fn sync(&mut self, server: &mut Server, name: &str) -> bool {
+        let Some(old) = server.pods.get(name).cloned() else {
+            return false;
+        };
+        if old["metadata"]["deletionTimestamp"].is_string() {
+            server.pods.remove(name);
+            return true;
+        }
+        if matches!(
+            old["status"]["phase"].as_str(),
+            Some("Failed" | "Succeeded")
+        ) {
+            return false;
+        }
+        let mut pod = old.clone();
+        let generation = pod["metadata"]["generation"].clone();
+        if pod["spec"]["nodeName"].is_null() {
+            pod["spec"]["nodeName"] = "node-1".into();
+        } else if !self.is_old && pod["status"]["observedGeneration"] != generation {
+            // The old containers still run when the kubelet reports that it has seen a new spec.
+            pod["status"]["observedGeneration"] = generation;
+            judge(&mut pod, &server.now_text());
+        } else {
+            let now = server.now_text();
+            for (list, statuses) in [
+                ("initContainers", "initContainerStatuses"),
+                ("containers", "containerStatuses"),
+            ] {
+                self.containers(&mut pod, list, statuses, &now);
+            }
+            judge(&mut pod, &now);
+        }
+        let changed = pod != old;
+        if changed {
+            server.write_status(name, pod);
+        }
+        changed
+    }
+
+    fn containers(&mut self, pod: &mut Value, list: &str, statuses: &str, now: &str) {
+        let uid = pod["metadata"]["uid"].as_str().unwrap().to_owned();
+        let specs = pod["spec"][list].as_array().cloned().unwrap_or_default();
+        for spec in specs {
+            let name = spec["name"].as_str().unwrap();
+            if pod["status"][statuses].is_null() {
+                pod["status"][statuses] = json!([]);
+            }
+            let all = pod["status"][statuses].as_array_mut().unwrap();
+            let index = all.iter().position(|s| s["name"] == name);
+            let Some(index) = index else {
+                all.push(
+                    json!({"name": name, "ready": false, "restartCount": 0, "image": "",
+                    "imageID": "", "state": {"waiting": {"reason": "ContainerCreating"}}}),
+                );
+                continue;
+            };
+            let classic = list == "initContainers" && spec["restartPolicy"] != "Always";
+            if classic {
+                all[index]["state"] = json!({"terminated": {"exitCode": 0}});
+                all[index]["ready"] = true.into();
+            } else {
+                let image = spec["image"].as_str().unwrap();
+                self.container(&mut all[index], &uid, image, now);
+            }
+        }
+    }
+
+    fn container(&mut self, status: &mut Value, uid: &str, image: &str, now: &str) {
+        let key = (uid.to_owned(), status["name"].as_str().unwrap().to_owned());
+        let is_started = self.started.get(&key).is_some_and(|i| i == image);
+        let runs = status["state"]["running"].is_object();
+        if runs && !is_started {
+            status["ready"] = false.into();
+            status["state"] = json!({"waiting": {"reason": "ContainerCreating"}});
+        } else if runs {
+            status["ready"] = true.into();
+        } else if image.contains("bad") {
+            status["state"] = json!({"waiting": {"reason": "ErrImagePull",
+                "message": format!("{image} not found")}});
+        } else if !is_started || !image.contains("crash") {
+            if status["containerID"].is_string() {
+                status["restartCount"] = (status["restartCount"].as_i64().unwrap() + 1).into();
+            }
+            self.ids += 1;
+            status["containerID"] = format!("containerd://{}", self.ids).into();
+            let digest = format!("sha256:{}", image.trim_end_matches("-again"));
+            // The runtime reports the first tag of a digest that it ever saw.
+            if status["imageID"] != digest.as_str() {
+                status["image"] = image.into();
+            }
+            status["imageID"] = digest.into();
+            self.started.insert(key, image.to_owned());
+            status["state"] = if image.contains("crash") {
+                json!({"waiting": {"reason": "CrashLoopBackOff",
+                    "message": "back-off 10s restarting"}})
+            } else {
+                json!({"running": {"startedAt": now}})
+            };
+        }
+    }
+
+    /// A container of the Pod dies of itself and is started again.
+    pub(crate) fn crash(&mut self, server: &mut Server, name: &str) {
+        let mut pod = server.pods[name].clone();
+        let now = server.now_text();
+        let status = &mut pod["status"]["containerStatuses"][0];
+        if status["state"]["running"].is_object() {
+            status["state"] = json!({"waiting": {"reason": "ContainerCreating"}});
+            status["ready"] = false.into();
+            judge(&mut pod, &now);
+            server.write_status(name, pod);
+        }
+    }
+}
+
+/// The Pod's phase and its Ready condition.
+fn judge(pod: &mut Value, now: &str) {
+    let statuses = |key: &str| pod["status"][key].as_array().cloned().unwrap_or_default();
+    let app = statuses("containerStatuses");
+    let all: Vec<Value> = statuses("initContainerStatuses")
+        .into_iter()
+        .chain(app)
+        .collect();
+    if all
+        .iter()
+        .any(|s| s["containerID"].is_string() || s["ready"] == true)
+    {
+        pod["status"]["phase"] = "Running".into();
+    }
+    let is_true = |name: &Value| {
+        let conditions = pod["status"]["conditions"].as_array().unwrap();
+        conditions
+            .iter()
+            .any(|c| c["type"] == *name && c["status"] == "True")
+    };
+    let gates = pod["spec"]["readinessGates"].as_array();
+    let open = gates
+        .into_iter()
+        .flatten()
+        .all(|gate| is_true(&gate["conditionType"]));
+    let ready = open && !all.is_empty() && all.iter().all(|s| s["ready"] == true);
+    let was = is_true(&"Ready".into());
+    let known = pod["status"]["conditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|c| c["type"] == "Ready");
+    if ready != was || !known {
+        let status = if ready { "True" } else { "False" };
+        let condition = json!({"type": "Ready", "status": status, "lastTransitionTime": now,
+            "reason": null});
+        merge_condition(pod, &condition);
+    }
+}

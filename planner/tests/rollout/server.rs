@@ -1,0 +1,204 @@
+//! A model of the API server: Pods and revisions as JSON, changed by requests only.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use planner::effect::{Request, Resource, Verb};
+use serde_json::{Value, json};
+
+/// What a request was refused for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    NotFound,
+    Exists,
+    Conflict,
+    TestFailed,
+}
+
+/// What admission makes of a Pod that is created or changed.
+pub(crate) type Admission = fn(&mut Value);
+
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) pods: BTreeMap<String, Value>,
+    pub(crate) revisions: BTreeMap<String, Value>,
+    pub(crate) now: Timestamp,
+    pub(crate) admission: Option<Admission>,
+    version: u64,
+    uids: u64,
+}
+
+impl Server {
+    pub(crate) fn new() -> Self {
+        Self {
+            pods: BTreeMap::new(),
+            revisions: BTreeMap::new(),
+            now: "2026-03-01T12:00:00Z".parse().unwrap(),
+            admission: None,
+            version: 0,
+            uids: 0,
+        }
+    }
+
+    pub(crate) fn now_text(&self) -> String {
+        self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    /// Answers with the object as it is afterwards, or None when it is gone.
+    pub(crate) fn perform(&mut self, request: &Request) -> Result<Option<Value>, Refused> {
+        let name = &request.name;
+        let body = &request.body;
+        let objects = match request.resource {
+            Resource::Pods | Resource::PodsStatus => &self.pods,
+            Resource::ControllerRevisions => &self.revisions,
+        };
+        let old = objects.get(name).cloned();
+        match (request.verb, old) {
+            (Verb::Create, Some(_)) => Err(Refused::Exists),
+            (Verb::Create, None) => Ok(Some(self.create(request))),
+            (_, None) => Err(Refused::NotFound),
+            (Verb::Delete, Some(old)) => {
+                check(&old, &body["preconditions"])?;
+                Ok(self.delete(request.resource, name))
+            }
+            (Verb::JsonPatch, Some(old)) => {
+                let mut new = old.clone();
+                let patch: json_patch::Patch = serde_json::from_value(body.clone()).unwrap();
+                json_patch::patch(&mut new, &patch).map_err(|_| Refused::TestFailed)?;
+                Ok(Some(self.update(request.resource, name, new)))
+            }
+            (Verb::StrategicPatch, Some(old)) => {
+                assert_eq!(request.resource, Resource::PodsStatus);
+                check(&old, &body["metadata"])?;
+                let mut new = old;
+                for condition in body["status"]["conditions"].as_array().unwrap() {
+                    merge_condition(&mut new, condition);
+                }
+                Ok(Some(self.update(request.resource, name, new)))
+            }
+            (Verb::MergePatch, Some(old)) => {
+                check(&old, &body["metadata"])?;
+                let mut new = old;
+                json_patch::merge(&mut new, body);
+                Ok(Some(self.update(request.resource, name, new)))
+            }
+        }
+    }
+
+    fn create(&mut self, request: &Request) -> Value {
+        let mut object = request.body.clone();
+        self.uids += 1;
+        let now = self.now_text();
+        let metadata = object["metadata"].as_object_mut().unwrap();
+        metadata.insert("uid".into(), format!("uid-{:03}", self.uids).into());
+        metadata.insert("generation".into(), 1.into());
+        metadata.insert("creationTimestamp".into(), now.into());
+        assert_eq!(metadata["name"], request.name.as_str());
+        if request.resource == Resource::Pods {
+            object["status"] = json!({"phase": "Pending", "conditions": []});
+            if let Some(admit) = self.admission {
+                admit(&mut object);
+            }
+        }
+        self.store(request.resource, &request.name, object)
+    }
+
+    fn update(&mut self, resource: Resource, name: &str, mut new: Value) -> Value {
+        match resource {
+            Resource::ControllerRevisions => {}
+            Resource::Pods => {
+                let old = &self.pods[name];
+                new["status"] = old["status"].clone();
+                if let Some(admit) = self.admission {
+                    admit(&mut new);
+                }
+                assert_eq!(
+                    without_images(old),
+                    without_images(&new),
+                    "all but images is immutable"
+                );
+                if old["spec"] != new["spec"] {
+                    let generation = old["metadata"]["generation"].as_i64().unwrap();
+                    new["metadata"]["generation"] = (generation + 1).into();
+                }
+            }
+            // This subresource stores labels and annotations too, and nothing of the spec.
+            Resource::PodsStatus => new["spec"] = self.pods[name]["spec"].clone(),
+        }
+        self.store(resource, name, new)
+    }
+
+    fn delete(&mut self, resource: Resource, name: &str) -> Option<Value> {
+        if resource == Resource::ControllerRevisions {
+            self.revisions.remove(name);
+            return None;
+        }
+        self.terminate(name)
+    }
+
+    /// Deletion as anybody may ask for it: at once where no kubelet has the Pod.
+    pub(crate) fn terminate(&mut self, name: &str) -> Option<Value> {
+        let mut pod = self.pods.get(name)?.clone();
+        if pod["spec"]["nodeName"].is_null() {
+            self.pods.remove(name);
+            return None;
+        }
+        pod["metadata"]["deletionTimestamp"] = self.now_text().into();
+        Some(self.store(Resource::Pods, name, pod))
+    }
+
+    /// Stores what the kubelet or the scheduler writes.
+    pub(crate) fn write_status(&mut self, name: &str, pod: Value) {
+        self.store(Resource::PodsStatus, name, pod);
+    }
+
+    /// `kubectl set image` on a Pod.
+    pub(crate) fn edit_image(&mut self, name: &str, image: &str) {
+        let mut pod = self.pods[name].clone();
+        pod["spec"]["containers"][0]["image"] = image.into();
+        self.update(Resource::Pods, name, pod);
+    }
+
+    fn store(&mut self, resource: Resource, name: &str, mut object: Value) -> Value {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        let objects = match resource {
+            Resource::Pods | Resource::PodsStatus => &mut self.pods,
+            Resource::ControllerRevisions => &mut self.revisions,
+        };
+        objects.insert(name.to_owned(), object.clone());
+        object
+    }
+}
+
+fn check(object: &Value, expected: &Value) -> Result<(), Refused> {
+    for key in ["uid", "resourceVersion"] {
+        let wanted = &expected[key];
+        if !wanted.is_null() && *wanted != object["metadata"][key] {
+            return Err(Refused::Conflict);
+        }
+    }
+    Ok(())
+}
+
+/// Strategic merge of one element of `status.conditions`, whose merge key is `type`.
+pub(crate) fn merge_condition(pod: &mut Value, condition: &Value) {
+    let conditions = pod["status"]["conditions"].as_array_mut().unwrap();
+    match conditions
+        .iter_mut()
+        .find(|c| c["type"] == condition["type"])
+    {
+        Some(there) => json_patch::merge(there, condition),
+        None => conditions.push(condition.clone()),
+    }
+}
+
+fn without_images(pod: &Value) -> Value {
+    let mut spec = pod["spec"].clone();
+    for list in ["containers", "initContainers"] {
+        for container in spec[list].as_array_mut().into_iter().flatten() {
+            container["image"] = Value::Null;
+        }
+    }
+    spec
+}

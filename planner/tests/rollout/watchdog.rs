@@ -1,0 +1,126 @@
+//! What must hold after every single write, as the model server sees it.
+
+use apis::{CloneSet, Valid};
+use planner::effect::{Effect, Resource};
+use planner::{Plan, budget};
+use serde_json::Value;
+
+use crate::server::Server;
+
+/// Promises of the set as they stood when a pass began.
+pub(crate) struct Watchdog {
+    floor: usize,
+    updated_max: usize,
+    update_hash: String,
+    in_place_only: bool,
+}
+
+impl Watchdog {
+    pub(crate) fn new(set: &Valid<CloneSet>, plan: &Plan, server: &Server) -> Self {
+        let replicas = set.replicas;
+        let max = budget::max_unavailable(set.max_unavailable, replicas);
+        let update = plan.status.update_revision.clone().unwrap_or_default();
+        let current = plan.status.current_revision.clone().unwrap_or_default();
+        let update_hash = update.rsplit('-').next().unwrap().to_owned();
+        let rolling = set.strategy == apis::update_strategy::UpdateStrategyType::RollingUpdate;
+        // One revision alone has no Pods to keep from another.
+        let partition = if rolling && update != current {
+            budget::partition(set.partition, replicas)
+        } else {
+            0
+        };
+        let updated = count(server, |pod| is_active(pod) && hash(pod) == update_hash);
+        let in_place_only = set.policy == apis::update_strategy::PodUpdatePolicy::InPlaceOnly;
+        Self {
+            floor: replicas.saturating_sub(max) as usize,
+            updated_max: updated.max((replicas - partition) as usize),
+            update_hash,
+            in_place_only,
+        }
+    }
+
+    /// `view` is what the planner knew of the Pods when it asked for `effect`, its own writes
+    /// included; `before` and `after` are the server around the write.
+    pub(crate) fn check(&self, effect: &Effect, view: &[&Value], before: &Server, after: &Server) {
+        let name = effect.name();
+        if let Some(pod) = view.iter().find(|p| p["metadata"]["name"] == name) {
+            self.check_budget(effect, pod, view);
+        }
+        if matches!(effect, Effect::PatchPod { .. } | Effect::CreatePod { .. }) {
+            let updated = count(after, |p| is_active(p) && hash(p) == self.update_hash);
+            assert!(
+                updated <= self.updated_max,
+                "{updated} updated Pods, {} allowed, after {effect:?}",
+                self.updated_max
+            );
+        }
+        if effect.request().resource == Resource::Pods {
+            check_drained(before.pods.get(name), after.pods.get(name));
+        }
+        if let Effect::DeletePod { why, .. } = effect {
+            let replaces = why.contains("replaced");
+            assert!(
+                !(self.in_place_only && replaces),
+                "InPlaceOnly deletes nothing: {why}"
+            );
+        }
+    }
+
+    fn check_budget(&self, effect: &Effect, pod: &Value, view: &[&Value]) {
+        let has_gate = !pod["spec"]["readinessGates"].is_null();
+        let takes = match effect {
+            Effect::Drain { .. } | Effect::DeletePod { .. } => true,
+            Effect::PatchPod { images, .. } => !has_gate && !images.is_empty(),
+            _ => false,
+        };
+        if takes && serves(pod) {
+            let left = view.iter().filter(|p| serves(p)).count() - 1;
+            assert!(
+                left >= self.floor,
+                "{left} Pods serve, {} have to, after {effect:?}",
+                self.floor
+            );
+        }
+    }
+}
+
+fn count(server: &Server, holds: impl Fn(&Value) -> bool) -> usize {
+    server.pods.values().filter(|p| holds(p)).count()
+}
+
+fn hash(pod: &Value) -> &str {
+    let label = pod["metadata"]["labels"]["controller-revision-hash"].as_str();
+    label.unwrap_or_default().rsplit('-').next().unwrap()
+}
+
+pub(crate) fn is_active(pod: &Value) -> bool {
+    let finished = matches!(
+        pod["status"]["phase"].as_str(),
+        Some("Failed" | "Succeeded")
+    );
+    pod["metadata"]["deletionTimestamp"].is_null() && !finished
+}
+
+pub(crate) fn condition<'a>(pod: &'a Value, name: &str) -> &'a str {
+    let conditions = pod["status"]["conditions"].as_array().unwrap();
+    let found = conditions.iter().find(|c| c["type"] == name);
+    found
+        .and_then(|c| c["status"].as_str())
+        .unwrap_or("Unknown")
+}
+
+pub(crate) fn serves(pod: &Value) -> bool {
+    is_active(pod) && condition(pod, "Ready") == "True"
+}
+
+/// No image reaches a Pod that is in its Services, and no write makes another Pod of it.
+fn check_drained(before: Option<&Value>, after: Option<&Value>) {
+    let (Some(before), Some(after)) = (before, after) else {
+        return;
+    };
+    assert_eq!(before["metadata"]["uid"], after["metadata"]["uid"]);
+    let gated = before["spec"]["readinessGates"].is_array();
+    if before["spec"] != after["spec"] && gated {
+        assert!(!serves(before), "patched while it served: {before}");
+    }
+}

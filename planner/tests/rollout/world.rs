@@ -1,0 +1,252 @@
+//! One CloneSet in the model, and the planner driven on it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use apis::{CloneSet, CloneSetStatus, Valid};
+use jiff::SignedDuration;
+use planner::{Effect, Plan, Pod, Revision, Snapshot};
+use serde_json::{Value, json};
+
+use crate::kubelet::Kubelet;
+use crate::server::Server;
+use crate::timeline::Timeline;
+use crate::watchdog::Watchdog;
+
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) kubelet: Kubelet,
+    pub(crate) set: Value,
+    /// Pods as the planner sees them: the server's at some time, never older than our own writes.
+    pub(crate) view: BTreeMap<String, Value>,
+    pub(crate) held: BTreeMap<String, String>,
+    pub(crate) timeline: Timeline,
+    /// Writes by Pod.
+    pub(crate) writes: BTreeMap<String, usize>,
+}
+
+impl World {
+    /// A set of `replicas` Pods of one container, with `rolling` as its rolling update.
+    pub(crate) fn new(replicas: u32, rolling: &Value) -> Self {
+        let set = json!({
+            "apiVersion": "apps.kruise.io/v1beta1",
+            "kind": "CloneSet",
+            "metadata": {"name": "web", "namespace": "shop", "uid": "set-uid", "generation": 1},
+            "spec": {
+                "replicas": replicas,
+                "selector": {"matchLabels": {"app": "web"}},
+                "template": {
+                    "metadata": {"labels": {"app": "web"}},
+                    "spec": {"containers": [{"name": "main", "image": "web:1"}]},
+                },
+                "updateStrategy": {"rollingUpdate": rolling},
+            },
+        });
+        Self {
+            server: Server::new(),
+            kubelet: Kubelet::default(),
+            set,
+            view: BTreeMap::new(),
+            held: BTreeMap::new(),
+            timeline: Timeline::default(),
+            writes: BTreeMap::new(),
+        }
+    }
+
+    /// The same, once its Pods are ready.
+    pub(crate) fn running(replicas: u32, rolling: &Value) -> Self {
+        let mut world = Self::new(replicas, rolling);
+        world.settle();
+        world.writes.clear();
+        world.timeline.begin();
+        world
+    }
+
+    /// A user changes the spec.
+    pub(crate) fn edit(&mut self, what: &str, change: impl FnOnce(&mut Value)) {
+        let before = self.set["spec"].clone();
+        change(&mut self.set["spec"]);
+        if self.set["spec"] != before {
+            let generation = self.set["metadata"]["generation"].as_i64().unwrap();
+            self.set["metadata"]["generation"] = (generation + 1).into();
+        }
+        self.timeline.user(what, &self.server);
+    }
+
+    pub(crate) fn set_image(&mut self, image: &str) {
+        self.edit(&format!("image {image}"), |spec| {
+            spec["template"]["spec"]["containers"][0]["image"] = image.into();
+        });
+    }
+
+    pub(crate) fn set_rolling(&mut self, key: &str, value: Value) {
+        self.edit(&format!("{key} {value}"), |spec| {
+            spec["updateStrategy"]["rollingUpdate"][key] = value;
+        });
+    }
+
+    /// The planner's view catches up with the server.
+    pub(crate) fn observe(&mut self) {
+        self.view = self.server.pods.clone();
+    }
+
+    pub(crate) fn valid(&self) -> Valid<CloneSet> {
+        let set: CloneSet = serde_json::from_value(self.set.clone()).unwrap();
+        Valid::new(set).map_err(|(_, errors)| errors).unwrap()
+    }
+
+    pub(crate) fn status(&self) -> CloneSetStatus {
+        serde_json::from_value(self.set["status"].clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn plan(&self) -> Plan {
+        let controlled = |pod: &&Value| {
+            let owners = pod["metadata"]["ownerReferences"].as_array();
+            owners
+                .into_iter()
+                .flatten()
+                .any(|o| o["controller"] == true)
+        };
+        let decode =
+            |pod: &Value| -> Arc<Pod> { Arc::new(serde_json::from_value(pod.clone()).unwrap()) };
+        let revisions = self.server.revisions.values();
+        let snapshot = Snapshot {
+            now: self.server.now,
+            set: self.valid(),
+            pods: self.view.values().filter(controlled).map(decode).collect(),
+            orphans: self
+                .view
+                .values()
+                .filter(|pod| !controlled(pod))
+                .map(decode)
+                .collect(),
+            revisions: revisions
+                .map(|r| Arc::new(serde_json::from_value::<Revision>(r.clone()).unwrap()))
+                .collect(),
+            held: self.held.clone(),
+            effects_max: 100,
+        };
+        planner::clone_set::plan(&snapshot)
+    }
+
+    /// One pass of the controller: plan, perform, report. Returns how much it wrote.
+    pub(crate) fn reconcile(&mut self) -> usize {
+        let plan = self.plan();
+        plan.check().unwrap();
+        let watchdog = Watchdog::new(&self.valid(), &plan, &self.server);
+        let mut written = 0;
+        for effect in &plan.effects {
+            written += usize::from(self.perform(effect, &watchdog));
+        }
+        let status = serde_json::to_value(&plan.status).unwrap();
+        if self.set["status"] != status {
+            written += 1;
+            self.set["status"] = status;
+            self.timeline.status(&plan.status, &self.server);
+        }
+        written
+    }
+
+    fn perform(&mut self, effect: &Effect, watchdog: &Watchdog) -> bool {
+        let before = self.server.clone();
+        let view: Vec<&Value> = self.view.values().collect();
+        let name = effect.name().to_owned();
+        let Ok(answer) = self.server.perform(&effect.request()) else {
+            return false;
+        };
+        watchdog.check(effect, &view, &before, &self.server);
+        self.timeline.effect(effect, &self.server);
+        if !name_is_revision(effect) {
+            *self.writes.entry(name.clone()).or_default() += 1;
+            match answer {
+                Some(pod) => self.view.insert(name, pod),
+                None => self.view.remove(&name),
+            };
+        }
+        true
+    }
+
+    /// The kubelet takes every Pod one stage further.
+    pub(crate) fn kubelet_round(&mut self) -> bool {
+        let names: Vec<String> = self.server.pods.keys().cloned().collect();
+        let mut changed = false;
+        for name in names {
+            changed |= self.kubelet.sync(&mut self.server, &name);
+        }
+        self.timeline.kubelet(&self.server);
+        changed
+    }
+
+    pub(crate) fn tick(&mut self) {
+        self.server.now += SignedDuration::from_secs(1);
+    }
+
+    /// Runs until nothing changes any more, and checks that it is a rest: two more passes find
+    /// nothing to do and report the very same status.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..500 {
+            self.tick();
+            self.observe();
+            let wrote = self.reconcile();
+            let moved = self.kubelet_round();
+            if wrote == 0 && !moved && self.plan().wake_at.is_none() {
+                self.assert_at_rest();
+                return;
+            }
+        }
+        panic!("does not settle: {}", self.timeline.render("unsettled"));
+    }
+
+    fn assert_at_rest(&mut self) {
+        for _ in 0..2 {
+            self.tick();
+            let plan = self.plan();
+            assert_eq!(plan.effects, [], "at rest nothing is written");
+            assert_eq!(
+                plan.status,
+                self.status(),
+                "at rest the status stays as it is"
+            );
+            assert_eq!(plan.wake_at, None, "at rest nobody has to look again");
+        }
+    }
+
+    /// Whether the Ready condition of the set is True.
+    pub(crate) fn is_ready(&self) -> bool {
+        let status = self.status();
+        let ready = planner::status::condition(&status, apis::condition::ConditionType::Ready);
+        ready.is_some_and(|c| c.status == "True")
+    }
+
+    pub(crate) fn ready_reason(&self) -> String {
+        let status = self.status();
+        let ready = planner::status::condition(&status, apis::condition::ConditionType::Ready);
+        ready.and_then(|c| c.reason.clone()).unwrap_or_default()
+    }
+
+    /// Images of the first container, sorted.
+    pub(crate) fn images(&self) -> Vec<String> {
+        let image = |p: &Value| {
+            p["spec"]["containers"][0]["image"]
+                .as_str()
+                .map(str::to_owned)
+        };
+        let mut images: Vec<String> = self.server.pods.values().filter_map(image).collect();
+        images.sort();
+        images
+    }
+
+    pub(crate) fn uids(&self) -> Vec<String> {
+        let uid = |p: &Value| p["metadata"]["uid"].as_str().map(str::to_owned);
+        self.server.pods.values().filter_map(uid).collect()
+    }
+}
+
+fn name_is_revision(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::CreateRevision { .. }
+            | Effect::RenumberRevision { .. }
+            | Effect::DeleteRevision { .. }
+    )
+}
