@@ -17,6 +17,9 @@ use crate::executor::Done;
 use crate::holds::CREATION;
 use crate::{status, story};
 
+/// Revision labels by Pod name.
+type Before = BTreeMap<String, String>;
+
 /// Counters alone are written no more often than this; what programs wait for is written at once.
 const STATUS_PAUSE: Duration = Duration::from_millis(500);
 
@@ -113,9 +116,10 @@ impl Controller {
             tracing::debug!(%key, pod, reason = reason.as_str(), detail = %reason, "Pod");
         }
         let effects = self.allowed(key, effects);
+        let before = self.before(key, &effects);
         let done = self.executor.perform(&key.namespace, effects).await;
         let stale = done.iter().any(|(_, done)| matches!(done, Done::Stale));
-        let outcome = self.learn(key, set, done);
+        let outcome = self.learn(key, set, &before, done);
 
         let generation = set.meta().generation.unwrap_or_default();
         let status = report::with_outcome(status, &outcome, generation, Timestamp::now());
@@ -141,14 +145,36 @@ impl Controller {
         effects
     }
 
+    /// The revisions that Pods leave, for the Events: afterwards the cache knows the new ones.
+    fn before(&self, key: &Key, effects: &[Effect]) -> Before {
+        let patched = effects
+            .iter()
+            .filter(|e| matches!(e, Effect::PatchPod { .. }));
+        patched
+            .filter_map(|effect| {
+                let pod = self.pods.get(&key.namespace, effect.name())?;
+                Some((
+                    effect.name().to_owned(),
+                    pod.labels().get(apis::names::REVISION_LABEL)?.clone(),
+                ))
+            })
+            .collect()
+    }
+
     /// Logs, tells and remembers what became of the effects.
-    fn learn(&self, key: &Key, set: &CachedSet, done: Vec<(Effect, Done)>) -> Outcome {
+    fn learn(
+        &self,
+        key: &Key,
+        set: &CachedSet,
+        before: &Before,
+        done: Vec<(Effect, Done)>,
+    ) -> Outcome {
         let about = about(set);
         let mut holds = self.holds.lock();
         for (effect, done) in done {
             let name = effect.name();
-            let before = self.pods.get(&key.namespace, name);
-            if let Some(note) = story::of_effect(&about, &effect, &done, before.as_deref()) {
+            let from = before.get(name).map(String::as_str);
+            if let Some(note) = story::of_effect(&about, &effect, &done, from) {
                 self.events.tell(note);
             }
             let held_as = effect.uid().unwrap_or(CREATION);
@@ -194,7 +220,7 @@ impl Controller {
                 return Pass::Settled(Some(rest));
             }
         }
-        match status::write(&self.client, set, status, &self.metrics).await {
+        match status::write(&self.client, set, old, status, &self.metrics).await {
             Ok(written) => {
                 self.status_written
                     .lock()

@@ -4,7 +4,7 @@ use apis::{CloneSet, CloneSetStatus};
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DeserializeGuard;
 use kube::{Client, ResourceExt};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::client::{CallError, FIELD_MANAGER, call};
 use crate::metrics::Metrics;
@@ -28,7 +28,8 @@ pub(crate) fn is_urgent(old: &CloneSetStatus, new: &CloneSetStatus) -> bool {
 pub(crate) async fn write(
     client: &Client,
     set: &DeserializeGuard<CloneSet>,
-    status: &CloneSetStatus,
+    old: &CloneSetStatus,
+    new: &CloneSetStatus,
     metrics: &Metrics,
 ) -> Result<DeserializeGuard<CloneSet>, CallError> {
     let namespace = set.namespace().unwrap_or_default();
@@ -37,10 +38,66 @@ pub(crate) async fn write(
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..Default::default()
     };
-    let body = json!({"metadata": {"uid": set.uid()}, "status": status});
+    let body = json!({"metadata": {"uid": set.uid()}, "status": difference(old, new)});
     let patch = Patch::Merge(&body);
     let answer = call(api.patch_status(&set.name_any(), &params, &patch)).await;
     let label = answer.as_ref().err().map_or("ok", CallError::label);
     metrics.wrote("patch", "clonesets/status", label);
     answer
+}
+
+/// The merge patch from `old` to `new`: a field that is gone has to be said as null, or it would
+/// stay, and be written again with every pass.
+fn difference(old: &CloneSetStatus, new: &CloneSetStatus) -> Map<String, Value> {
+    let fields = |status: &CloneSetStatus| match json!(status) {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    };
+    let (old, new) = (fields(old), fields(new));
+    let gone = old.keys().filter(|key| !new.contains_key(*key)).cloned();
+    let mut patch: Map<String, Value> = gone.map(|key| (key, Value::Null)).collect();
+    patch.extend(
+        new.into_iter()
+            .filter(|(key, value)| old.get(key) != Some(value)),
+    );
+    patch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_is_gone_is_taken_away() {
+        let reason = apis::clone_set::ReasonCount {
+            reason: "Patched".into(),
+            ..Default::default()
+        };
+        let old = CloneSetStatus {
+            reasons: vec![reason],
+            replicas: 3,
+            ..Default::default()
+        };
+        let new = CloneSetStatus {
+            replicas: 4,
+            ..Default::default()
+        };
+        let expected = json!({"reasons": null, "replicas": 4});
+        assert_eq!(Value::Object(difference(&old, &new)), expected);
+    }
+
+    #[test]
+    fn counters_can_wait_and_judgements_cannot() {
+        let old = CloneSetStatus::default();
+        let counted = CloneSetStatus {
+            ready_replicas: 1,
+            ..Default::default()
+        };
+        assert!(!is_urgent(&old, &counted));
+        let observed = CloneSetStatus {
+            observed_generation: Some(2),
+            ..Default::default()
+        };
+        assert!(is_urgent(&old, &observed));
+    }
 }

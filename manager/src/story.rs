@@ -3,7 +3,7 @@
 use apis::CloneSetStatus;
 use apis::condition::{Condition, ConditionType};
 use k8s_openapi::api::core::v1::ObjectReference;
-use planner::{Effect, Pod};
+use planner::Effect;
 
 use crate::events::{Note, Tone};
 use crate::executor::Done;
@@ -13,7 +13,7 @@ pub(crate) fn of_effect(
     about: &ObjectReference,
     effect: &Effect,
     done: &Done,
-    before: Option<&Pod>,
+    from: Option<&str>,
 ) -> Option<Note> {
     let (done_reason, failed_reason, text) = match effect {
         Effect::CreatePod { revision, .. } => (
@@ -29,9 +29,7 @@ pub(crate) fn of_effect(
         Effect::PatchPod {
             revision, images, ..
         } => {
-            let from = before
-                .and_then(Pod::revision_hash)
-                .unwrap_or("an unknown revision");
+            let from = from.unwrap_or("an unknown revision");
             let what = if images.is_empty() {
                 "metadata".into()
             } else {

@@ -69,11 +69,21 @@ where
     let restarts = parts.metrics.watch_restarts(kind);
     let shutdown = parts.shutdown.clone();
     let config = WatchConfig::default();
-    parts.tracker.spawn(run_watch(api, Arc::clone(cache), config, restarts, shutdown.clone()));
+    parts.tracker.spawn(run_watch(
+        api,
+        Arc::clone(cache),
+        config,
+        restarts,
+        shutdown.clone(),
+    ));
     let calls = parts.clients.calls.clone();
-    parts.tracker.spawn(settle_overdue(calls, Arc::clone(cache), shutdown));
+    parts
+        .tracker
+        .spawn(settle_overdue(calls, Arc::clone(cache), shutdown));
     let cache = Arc::clone(cache);
-    parts.metrics.on_scrape(move |metrics| metrics.set_cache_objects(kind, cache.len()));
+    parts
+        .metrics
+        .on_scrape(move |metrics| metrics.set_cache_objects(kind, cache.len()));
 }
 
 /// What nobody decides by, and what would cost more memory than all the rest.
@@ -87,8 +97,11 @@ fn trim_pod(pod: &mut Pod) {
 
 impl Controllers for CloneSets {
     fn ready_checks(&self) -> Vec<Check> {
-        let (sets, pods, revisions) =
-            (Arc::clone(&self.sets), Arc::clone(&self.pods), Arc::clone(&self.revisions));
+        let (sets, pods, revisions) = (
+            Arc::clone(&self.sets),
+            Arc::clone(&self.pods),
+            Arc::clone(&self.revisions),
+        );
         vec![
             filled("clonesets", move || sets.ready()),
             filled("pods", move || pods.ready()),
@@ -109,7 +122,11 @@ impl Controllers for CloneSets {
         if stop.run_until_cancelled(caches).await.is_none() {
             return;
         }
-        tracing::info!(sets = self.sets.len(), pods = self.pods.len(), "caches are filled");
+        tracing::info!(
+            sets = self.sets.len(),
+            pods = self.pods.len(),
+            "caches are filled"
+        );
         let resync = async {
             loop {
                 tokio::time::sleep(self.resync).await;
@@ -125,6 +142,10 @@ impl Controllers for CloneSets {
 
 fn filled(name: &'static str, ready: impl Fn() -> bool + Send + Sync + 'static) -> Check {
     Check::new(name, move || {
-        if ready() { Ok(()) } else { Err("the first list is not complete".to_owned()) }
+        if ready() {
+            Ok(())
+        } else {
+            Err("the first list is not complete".to_owned())
+        }
     })
 }

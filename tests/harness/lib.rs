@@ -1,6 +1,8 @@
 //! What the suites share: a cluster with the manager on it, a namespace per test, a recorder of
 //! every Pod event, and waiting with a deadline.
 
+#![allow(clippy::panic, reason = "a test that cannot go on says so and ends")]
+
 pub mod manager;
 pub mod recorder;
 pub mod shop;

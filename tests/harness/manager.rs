@@ -19,7 +19,15 @@ pub fn root() -> &'static Path {
 /// When cargo fails; it has said why.
 pub fn binary(profile: &str) -> Result<PathBuf> {
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--package", "manager", "--profile", profile])
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            "manager",
+            "--profile",
+            profile,
+        ])
         .current_dir(root())
         .status()
         .context("failed to run cargo")?;
@@ -27,7 +35,8 @@ pub fn binary(profile: &str) -> Result<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
     let folder = if profile == "dev" { "debug" } else { profile };
     let path = target.join(folder).join("insitu-manager");
-    path.canonicalize().with_context(|| format!("there is no {}", path.display()))
+    path.canonicalize()
+        .with_context(|| format!("there is no {}", path.display()))
 }
 
 /// Makes an image of the manager and loads it onto the cluster's node.
@@ -52,7 +61,12 @@ pub fn deploy(cluster: &cluster::Cluster) -> Result<()> {
     let default = format!("{root}/config/default");
     cluster.kubectl(&["apply", "--server-side", "-k", &default])?;
     let namespace = ["-n", "insitu-system"];
-    let rollout = ["rollout", "status", "deployment/insitu-manager", "--timeout=120s"];
+    let rollout = [
+        "rollout",
+        "status",
+        "deployment/insitu-manager",
+        "--timeout=120s",
+    ];
     cluster.kubectl(&[&namespace[..], &rollout[..]].concat())?;
     Ok(())
 }

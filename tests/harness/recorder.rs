@@ -15,6 +15,8 @@ use crate::shop::is_ready;
 /// One Pod at one event.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// When it was seen.
+    pub at: jiff::Timestamp,
     /// Name.
     pub name: String,
     /// UID.
@@ -100,6 +102,25 @@ impl Recorder {
         worst
     }
 
+    /// Everything that was seen of the Pods in `harm`, one line an event: for the failure message.
+    pub fn story(&self, harm: &[Seen]) -> String {
+        let short = |id: &Option<String>| {
+            let id = id.as_deref().unwrap_or("-");
+            id[id.len().saturating_sub(6)..].to_owned()
+        };
+        let concerned = |seen: &&Seen| harm.iter().any(|h| h.uid == seen.uid);
+        let line = |s: &Seen| {
+            let (name, ready, gate) = (&s.name, s.ready, s.gate);
+            format!(
+                "{} {name} ready={ready} gate={gate:?} {} {}\n",
+                s.at,
+                s.image,
+                short(&s.container)
+            )
+        };
+        self.seen().iter().filter(concerned).map(line).collect()
+    }
+
     /// Events at which a Pod was Ready on the container it had when it was drained: traffic to a
     /// container that is about to be killed.
     pub fn ready_on_old(&self) -> Vec<Seen> {
@@ -107,7 +128,9 @@ impl Recorder {
         let mut harm = Vec::new();
         for seen in self.seen() {
             if seen.gate == Some(false) && !seen.ready {
-                drained.entry(seen.uid.clone()).or_insert_with(|| seen.container.clone());
+                drained
+                    .entry(seen.uid.clone())
+                    .or_insert_with(|| seen.container.clone());
             } else if let Some(old) = drained.get(&seen.uid) {
                 if seen.container != *old {
                     drained.remove(&seen.uid);
@@ -148,6 +171,7 @@ impl Seen {
         let statuses = status.container_statuses.unwrap_or_default();
         let container = statuses.into_iter().find(|s| s.name == name);
         Self {
+            at: jiff::Timestamp::now(),
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
             ready: is_ready(pod),

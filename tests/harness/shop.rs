@@ -45,12 +45,19 @@ impl Shop {
             ..Default::default()
         };
         let namespaces: Api<Namespace> = Api::all(client.clone());
-        namespaces.create(&PostParams::default(), &object).await.expect("a namespace");
+        namespaces
+            .create(&PostParams::default(), &object)
+            .await
+            .expect("a namespace");
         // Pods are refused until the namespace has its default service account.
         let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> =
             Api::namespaced(client.clone(), &namespace);
         eventually("the default service account", async || {
-            accounts.get("default").await.map(drop).map_err(|error| error.to_string())
+            accounts
+                .get("default")
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string())
         })
         .await;
         Self {
@@ -73,7 +80,10 @@ impl Shop {
             "spec": spec,
         });
         let object = serde_json::from_value(object).expect("a CloneSet");
-        self.sets.create(&PostParams::default(), &object).await.expect("a created CloneSet")
+        self.sets
+            .create(&PostParams::default(), &object)
+            .await
+            .expect("a created CloneSet")
     }
 
     /// Creates the set and waits until it is Ready.
@@ -92,7 +102,10 @@ impl Shop {
     /// When the API server refuses.
     pub async fn change(&self, patch: Value) {
         let patch = Patch::Merge(json!({"spec": patch}));
-        self.sets.patch(SET, &PatchParams::default(), &patch).await.expect("a changed CloneSet");
+        self.sets
+            .patch(SET, &PatchParams::default(), &patch)
+            .await
+            .expect("a changed CloneSet");
     }
 
     /// Sets the rolling update's `field`.
@@ -100,7 +113,8 @@ impl Shop {
     /// # Panics
     /// When the API server refuses.
     pub async fn rolling(&self, field: &str, value: Value) {
-        self.change(json!({"updateStrategy": {"rollingUpdate": {field: value}}})).await;
+        self.change(json!({"updateStrategy": {"rollingUpdate": {field: value}}}))
+            .await;
     }
 
     /// Sets the value at `pointer` below `spec.template`, which must exist.
@@ -112,7 +126,10 @@ impl Shop {
         let patch = json!([{"op": "add", "path": path, "value": value}]);
         let patch: kube::core::params::Patch<Value> =
             Patch::Json(serde_json::from_value(patch).expect("a JSON patch"));
-        self.sets.patch(SET, &PatchParams::default(), &patch).await.expect("a changed template");
+        self.sets
+            .patch(SET, &PatchParams::default(), &patch)
+            .await
+            .expect("a changed template");
     }
 
     /// Sets the image of the first container.
@@ -120,7 +137,8 @@ impl Shop {
     /// # Panics
     /// When the API server refuses.
     pub async fn image(&self, image: &str) {
-        self.template("/spec/containers/0/image", json!(image)).await;
+        self.template("/spec/containers/0/image", json!(image))
+            .await;
     }
 
     /// The set as it is.
@@ -141,10 +159,18 @@ impl Shop {
         wanted: impl Fn(&CloneSetStatus) -> bool,
     ) -> CloneSetStatus {
         eventually(what, async || {
-            let set = self.sets.get(SET).await.map_err(|error| error.to_string())?;
+            let set = self
+                .sets
+                .get(SET)
+                .await
+                .map_err(|error| error.to_string())?;
             let status = set.status.clone().unwrap_or_default();
             let fresh = status.observed_generation == set.metadata.generation;
-            if fresh && wanted(&status) { Ok(status) } else { Err(format!("{status:#?}")) }
+            if fresh && wanted(&status) {
+                Ok(status)
+            } else {
+                Err(format!("{status:#?}"))
+            }
         })
         .await
     }
@@ -154,7 +180,10 @@ impl Shop {
     /// # Panics
     /// When it does not come.
     pub async fn ready(&self) -> CloneSetStatus {
-        self.status("the set is Ready", |status| condition(status, "Ready").0 == "True").await
+        self.status("the set is Ready", |status| {
+            condition(status, "Ready").0 == "True"
+        })
+        .await
     }
 
     /// Pods that are not on their way out, by name.
@@ -162,9 +191,16 @@ impl Shop {
     /// # Panics
     /// When the API server refuses.
     pub async fn pods(&self) -> Vec<Pod> {
-        let list = self.pods.list(&ListParams::default().labels(SELECTOR)).await.expect("Pods");
-        let mut pods: Vec<Pod> =
-            list.items.into_iter().filter(|p| p.metadata.deletion_timestamp.is_none()).collect();
+        let list = self
+            .pods
+            .list(&ListParams::default().labels(SELECTOR))
+            .await
+            .expect("Pods");
+        let mut pods: Vec<Pod> = list
+            .items
+            .into_iter()
+            .filter(|p| p.metadata.deletion_timestamp.is_none())
+            .collect();
         pods.sort_by_key(ResourceExt::name_any);
         pods
     }
@@ -172,7 +208,9 @@ impl Shop {
     /// Deletes the namespace without waiting for it.
     pub async fn close(self) {
         let namespaces: Api<Namespace> = Api::all(self.client);
-        let _ = namespaces.delete(&self.namespace, &DeleteParams::default()).await;
+        let _ = namespaces
+            .delete(&self.namespace, &DeleteParams::default())
+            .await;
     }
 }
 
@@ -180,13 +218,21 @@ impl Shop {
 pub fn condition(status: &CloneSetStatus, type_: &str) -> (String, String, String) {
     let found = status.conditions.iter().find(|c| c.type_ == type_);
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    found.map(|c| (c.status.clone(), text(&c.reason), text(&c.message))).unwrap_or_default()
+    found
+        .map(|c| (c.status.clone(), text(&c.reason), text(&c.message)))
+        .unwrap_or_default()
 }
 
 /// The Ready condition of a Pod.
 pub fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
 /// The status of container `name`, native sidecars included.
@@ -204,15 +250,28 @@ pub fn container(pod: &Pod, name: &str) -> ContainerStatus {
 /// The image in the spec of container `name`.
 pub fn image(pod: &Pod, name: &str) -> String {
     let spec = pod.spec.clone().unwrap_or_default();
-    let mut all = spec.containers.into_iter().chain(spec.init_containers.unwrap_or_default());
-    all.find(|c| c.name == name).and_then(|c| c.image).unwrap_or_default()
+    let mut all = spec
+        .containers
+        .into_iter()
+        .chain(spec.init_containers.unwrap_or_default());
+    all.find(|c| c.name == name)
+        .and_then(|c| c.image)
+        .unwrap_or_default()
 }
 
 /// UID, IP and node of each Pod, by name: what an update in place keeps.
 pub fn identities(pods: &[Pod]) -> BTreeMap<String, (String, String, String)> {
     let of = |pod: &Pod| {
-        let ip = pod.status.as_ref().and_then(|s| s.pod_ip.clone()).unwrap_or_default();
-        let node = pod.spec.as_ref().and_then(|s| s.node_name.clone()).unwrap_or_default();
+        let ip = pod
+            .status
+            .as_ref()
+            .and_then(|s| s.pod_ip.clone())
+            .unwrap_or_default();
+        let node = pod
+            .spec
+            .as_ref()
+            .and_then(|s| s.node_name.clone())
+            .unwrap_or_default();
         (pod.uid().unwrap_or_default(), ip, node)
     };
     pods.iter().map(|pod| (pod.name_any(), of(pod))).collect()

@@ -34,7 +34,10 @@ impl Stage {
             let cluster = Cluster::start(options).expect("a cluster with a real node");
             manager::load_image(&cluster, "dev").expect("the manager's image on the node");
             manager::deploy(&cluster).expect("config/ deployed as shipped");
-            Self { cluster, quiet: RwLock::new(()) }
+            Self {
+                cluster,
+                quiet: RwLock::new(()),
+            }
         })
     }
 

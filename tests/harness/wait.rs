@@ -30,7 +30,10 @@ where
     loop {
         match look().await {
             Ok(value) => return value,
-            Err(why) => assert!(start.elapsed() < limit, "not within {limit:?}: {what}; {why}"),
+            Err(why) => assert!(
+                start.elapsed() < limit,
+                "not within {limit:?}: {what}; {why}"
+            ),
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -20,14 +20,37 @@ impl Writes {
         Some(Self { audit, offset })
     }
 
+    /// How many Events the manager wrote in `namespace`.
+    ///
+    /// # Panics
+    /// When the audit log cannot be read.
+    pub fn events_of_manager(&self, namespace: &str) -> usize {
+        let requests = self
+            .audit
+            .requests_since(self.offset)
+            .expect("the audit log");
+        let is_event = |r: &&Request| r.resource == "events" && r.namespace == namespace;
+        requests
+            .iter()
+            .filter(is_event)
+            .filter(|r| is_of_manager(r))
+            .count()
+    }
+
     /// The manager's writes in `namespace`, by `verb resource/subresource`, Events left out.
     ///
     /// # Panics
     /// When the audit log cannot be read.
     pub fn of_manager(&self, namespace: &str) -> BTreeMap<String, usize> {
-        let requests = self.audit.requests_since(self.offset).expect("the audit log");
+        let requests = self
+            .audit
+            .requests_since(self.offset)
+            .expect("the audit log");
         let mut counts = BTreeMap::new();
-        for request in requests.iter().filter(|r| is_write(r) && r.namespace == namespace) {
+        for request in requests
+            .iter()
+            .filter(|r| is_write(r) && r.namespace == namespace)
+        {
             let kind = match request.subresource.as_str() {
                 "" => format!("{} {}", request.verb, request.resource),
                 sub => format!("{} {}/{sub}", request.verb, request.resource),
@@ -39,7 +62,9 @@ impl Writes {
 }
 
 fn is_write(request: &Request) -> bool {
-    request.agent.starts_with("insitu-manager")
-        && !READS.contains(&request.verb.as_str())
-        && request.resource != "events"
+    is_of_manager(request) && request.resource != "events"
+}
+
+fn is_of_manager(request: &Request) -> bool {
+    request.agent.starts_with("insitu-manager") && !READS.contains(&request.verb.as_str())
 }

@@ -172,6 +172,13 @@ impl Cluster {
         command::output(&mut self.enter(ctr)).map(drop)
     }
 
+    /// Kills the process of a container of the real node with SIGKILL, without telling the kubelet.
+    pub fn kill_container(&self, id: &str) -> Result<()> {
+        let mut ctr = startup::ctr(self.node()?)?;
+        ctr.args(["tasks", "kill", "--signal", "SIGKILL", id]);
+        command::output(&mut self.enter(ctr)).map(drop)
+    }
+
     /// Pushes an image the real node has to the cluster's registry.
     pub fn push(&self, reference: &str) -> Result<()> {
         if !self.node()?.registry {

@@ -1,0 +1,25 @@
+//! What users see, on a real kubelet, with `config/` deployed as it is shipped.
+//!
+//! `INSITU_PROVIDER=kind|existing` runs the same on another cluster.
+
+mod broken;
+mod canary;
+mod crash;
+mod in_place;
+mod scale;
+mod strategy;
+mod writes;
+
+use harness::{Shop, Stage};
+use kube::Client;
+
+/// The stage, a client and a namespace for one test.
+async fn shop(test: &str) -> (&'static Stage, Client, Shop) {
+    // Setting a cluster up takes a while and blocks.
+    let stage = tokio::task::spawn_blocking(Stage::real)
+        .await
+        .expect("a stage");
+    let client = stage.client().await;
+    let shop = Shop::open(client.clone(), test).await;
+    (stage, client, shop)
+}

@@ -1,0 +1,178 @@
+//! How many Pods there are.
+
+use harness::eventually;
+use harness::shop::{condition, spec};
+use kube::ResourceExt;
+use kube::api::DeleteParams;
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_scale_adds_and_removes_pods() {
+    let (stage, _client, shop) = crate::shop("scale").await;
+    let _quiet = stage.share().await;
+    shop.create_ready(spec(5)).await;
+    for replicas in [8, 3] {
+        let count = format!("--replicas={replicas}");
+        let args = [
+            "-n",
+            &shop.namespace,
+            "scale",
+            "clonesets.apps.kruise.io/web",
+            &count,
+        ];
+        tokio::task::block_in_place(|| stage.cluster.kubectl(&args)).expect("kubectl scale");
+        let status = shop.ready().await;
+        assert_eq!(status.replicas, replicas);
+        eventually("as many Pods as asked", async || {
+            let pods = shop.pods().await.len();
+            if i32::try_from(pods) == Ok(replicas) {
+                Ok(())
+            } else {
+                Err(format!("{pods}"))
+            }
+        })
+        .await;
+    }
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_autoscaler_reads_replicas_and_selector_from_the_scale_subresource() {
+    let (stage, _client, shop) = crate::shop("hpa").await;
+    let _quiet = stage.share().await;
+    shop.create_ready(spec(2)).await;
+    let scale = shop.sets.get_scale("web").await.expect("/scale");
+    assert_eq!(scale.spec.and_then(|s| s.replicas), Some(2));
+    let status = scale.status.expect("a status");
+    assert_eq!(
+        (status.replicas, status.selector.as_deref()),
+        (2, Some("app=web"))
+    );
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_deleted_pod_comes_back_and_a_deleted_set_takes_its_pods_along() {
+    let (stage, _client, shop) = crate::shop("delete").await;
+    let _quiet = stage.share().await;
+    let before = shop.create_ready(spec(3)).await;
+    let victim = before[0].clone();
+    shop.pods
+        .delete(&victim.name_any(), &DeleteParams::default())
+        .await
+        .expect("a deletion");
+    eventually("another Pod takes its place", async || {
+        let pods = shop.pods().await;
+        let replaced = pods.len() == 3 && pods.iter().all(|p| p.uid() != victim.uid());
+        if replaced && pods.iter().all(harness::shop::is_ready) {
+            Ok(())
+        } else {
+            Err(String::new())
+        }
+    })
+    .await;
+
+    shop.sets
+        .delete("web", &DeleteParams::foreground())
+        .await
+        .expect("a deletion");
+    let revisions: kube::Api<k8s_openapi::api::apps::v1::ControllerRevision> =
+        kube::Api::namespaced(shop.client.clone(), &shop.namespace);
+    eventually("set, Pods and revisions are gone", async || {
+        let set = shop
+            .sets
+            .get_opt("web")
+            .await
+            .map_err(|e| e.to_string())?
+            .is_some();
+        let pods = shop
+            .pods
+            .list(&Default::default())
+            .await
+            .map_err(|e| e.to_string())?;
+        let left = revisions
+            .list(&Default::default())
+            .await
+            .map_err(|e| e.to_string())?;
+        if !set && pods.items.is_empty() && left.items.is_empty() {
+            Ok(())
+        } else {
+            Err(format!(
+                "set {set}, {} Pods, {} revisions",
+                pods.items.len(),
+                left.items.len()
+            ))
+        }
+    })
+    .await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn pods_without_an_owner_are_adopted_and_pods_that_left_the_selector_released() {
+    let (stage, _client, shop) = crate::shop("adopt").await;
+    let _quiet = stage.share().await;
+    let before = shop.create_ready(spec(2)).await;
+    let name = before[0].name_any();
+    let patch = kube::api::Patch::Merge(json!({"metadata": {"labels": {"app": "debug"}}}));
+    shop.pods
+        .patch(&name, &Default::default(), &patch)
+        .await
+        .expect("a patch");
+    eventually("the Pod is released and replaced", async || {
+        let pod = shop.pods.get(&name).await.map_err(|e| e.to_string())?;
+        let free = pod.owner_references().is_empty();
+        let others = shop.pods().await.len();
+        if free && others == 2 {
+            Ok(())
+        } else {
+            Err(format!("free {free}, others {others}"))
+        }
+    })
+    .await;
+    shop.ready().await;
+    let patch = kube::api::Patch::Merge(json!({"metadata": {"labels": {"app": "web"}}}));
+    shop.pods
+        .patch(&name, &Default::default(), &patch)
+        .await
+        .expect("a patch");
+    eventually("the Pod is adopted, and one too many deleted", async || {
+        let pods = shop.pods().await;
+        let owned = pods
+            .iter()
+            .all(|p| p.owner_references().iter().any(|o| o.kind == "CloneSet"));
+        if owned && pods.len() == 2 {
+            Ok(())
+        } else {
+            Err(format!("{owned} {}", pods.len()))
+        }
+    })
+    .await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_spec_that_makes_no_sense_is_refused_with_its_path_and_nothing_is_done() {
+    let (stage, _client, shop) = crate::shop("refused").await;
+    let _quiet = stage.share().await;
+    let mut bad = spec(2);
+    bad["updateStrategy"]["rollingUpdate"]["partition"] = json!("half");
+    bad["lifecycle"] = json!({"preDelete": {"labelsHandler": {"hold": "true"}}});
+    shop.create(bad).await;
+    let status = shop
+        .status("stalled", |s| condition(s, "Stalled").0 == "True")
+        .await;
+    let (_, reason, message) = condition(&status, "Stalled");
+    assert_eq!(reason, "InvalidSpec");
+    assert!(
+        message.contains("spec.updateStrategy.rollingUpdate.partition"),
+        "{message}"
+    );
+    assert!(message.contains("spec.lifecycle"), "{message}");
+    assert!(shop.pods().await.is_empty(), "nothing is done for it");
+    shop.rolling("partition", json!(0)).await;
+    shop.change(json!({"lifecycle": null})).await;
+    shop.ready().await;
+    assert_eq!(shop.pods().await.len(), 2);
+    shop.close().await;
+}
