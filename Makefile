@@ -41,11 +41,11 @@ image: ## Build the container image IMG with docker
 	docker build -t $(IMG) .
 
 .PHONY: bench
-bench: ## Measure the planner and the manager
+bench: ## Measure single Pods and whole rollouts against what the cluster could do at best
 	@scripts/bench
 
 .PHONY: bench-rollout
-bench-rollout: ## Measure a whole rollout on a real kubelet
+bench-rollout: ## Measure a rollout of 1,000 Pods on fake nodes only
 	@scripts/bench rollout
 
 .PHONY: cluster-up
