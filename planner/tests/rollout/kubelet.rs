@@ -3,7 +3,7 @@
 //! An image whose name contains `bad` cannot be pulled, one with `crash` does not stay up. Tags
 //! that differ only in `-again` are the same digest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -13,6 +13,8 @@ use crate::server::{Server, merge_condition};
 pub(crate) struct Kubelet {
     /// Older than Kubernetes 1.34: never says which generation it has seen.
     pub(crate) is_old: bool,
+    /// Pods that never pass their readiness probe.
+    pub(crate) broken: BTreeSet<String>,
     /// The image each container was last started with.
     started: BTreeMap<(String, String), String>,
     ids: u32,
@@ -49,6 +51,10 @@ impl Kubelet {
                 ("containers", "containerStatuses"),
             ] {
                 self.containers(&mut pod, list, statuses, &now);
+            }
+            if let Some(status) = pod.pointer_mut("/status/containerStatuses/0") {
+                let ready = status["ready"] == true && !self.broken.contains(name);
+                status["ready"] = ready.into();
             }
             judge(&mut pod, &now);
         }
@@ -125,7 +131,9 @@ impl Kubelet {
     pub(crate) fn crash(&mut self, server: &mut Server, name: &str) {
         let mut pod = server.pods[name].clone();
         let now = server.now_text();
-        let status = &mut pod["status"]["containerStatuses"][0];
+        let Some(status) = pod.pointer_mut("/status/containerStatuses/0") else {
+            return;
+        };
         if status["state"]["running"].is_object() {
             status["state"] = json!({"waiting": {"reason": "ContainerCreating"}});
             status["ready"] = false.into();

@@ -1,1 +1,267 @@
-//! x
+//! Anything at any time: users, kubelets and old views in random order never break a promise, and
+//! when the trouble ends the set comes to rest where its spec wants it.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed};
+use serde_json::{Value, json};
+
+use crate::watchdog::{is_active, serves};
+use crate::world::World;
+
+/// One thing that happens. Numbers pick Pods among those that there are.
+#[derive(Clone, Debug)]
+enum Event {
+    Replicas(u32),
+    Rolling(&'static str, Value),
+    OnDelete(bool),
+    Image(&'static str),
+    Env(u32),
+    Annotation(u32),
+    MinReady(u32),
+    HandEdit(usize, &'static str),
+    Kill(usize),
+    Fail(usize),
+    Crash(usize),
+    Hold(usize),
+    Name(usize),
+    LoseLabel(usize),
+    Kubelet(usize),
+    KubeletRound,
+    Observe(usize),
+    ObserveAll,
+    Reconcile,
+    Tick,
+}
+
+const IMAGES: [&str; 6] = [
+    "web:1",
+    "web:2",
+    "web:3",
+    "web:1-again",
+    "web:bad",
+    "web:crash",
+];
+
+fn share() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        (0..6u32).prop_map(|n| json!(n)),
+        (0..=100u32).prop_map(|n| json!(format!("{n}%")))
+    ]
+}
+
+const POLICIES: [&str; 4] = [
+    "ReCreate",
+    "InPlaceIfPossible",
+    "InPlaceIfPossible",
+    "InPlaceOnly",
+];
+
+fn user() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        2 => (0..6u32).prop_map(Event::Replicas),
+        3 => share().prop_map(|v| Event::Rolling("partition", v)),
+        1 => share().prop_map(|v| Event::Rolling("maxUnavailable", v)),
+        1 => any::<bool>().prop_map(|v| Event::Rolling("paused", json!(v))),
+        1 => prop::sample::select(&POLICIES[..])
+            .prop_map(|v| Event::Rolling("podUpdatePolicy", json!(v))),
+        1 => (0..4u32).prop_map(|n| {
+            Event::Rolling("inPlaceUpdateStrategy", json!({"gracePeriodSeconds": n}))
+        }),
+        1 => any::<bool>().prop_map(Event::OnDelete),
+        6 => prop::sample::select(&IMAGES[..]).prop_map(Event::Image),
+        1 => (0..2u32).prop_map(Event::Env),
+        1 => (0..2u32).prop_map(Event::Annotation),
+        1 => (0..5u32).prop_map(Event::MinReady),
+    ]
+}
+
+fn trouble() -> impl Strategy<Value = Event> {
+    let pod = 0..6usize;
+    prop_oneof![
+        (pod.clone(), prop::sample::select(&IMAGES[..])).prop_map(|(p, i)| Event::HandEdit(p, i)),
+        pod.clone().prop_map(Event::Kill),
+        pod.clone().prop_map(Event::Fail),
+        pod.clone().prop_map(Event::Crash),
+        pod.clone().prop_map(Event::Hold),
+        pod.clone().prop_map(Event::Name),
+        pod.prop_map(Event::LoseLabel),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => user(),
+        2 => trouble(),
+        8 => (0..6usize).prop_map(Event::Kubelet),
+        4 => Just(Event::KubeletRound),
+        5 => (0..6usize).prop_map(Event::Observe),
+        4 => Just(Event::ObserveAll),
+        12 => Just(Event::Reconcile),
+        4 => Just(Event::Tick),
+    ]
+}
+
+fn pick(world: &World, n: usize) -> Option<String> {
+    let count = world.server.pods.len().max(1);
+    world.server.pods.keys().nth(n % count).cloned()
+}
+
+fn happen(world: &mut World, event: Event) {
+    match event {
+        Event::Replicas(n) => world.edit("replicas", |spec| spec["replicas"] = n.into()),
+        Event::Rolling(key, value) => world.set_rolling(key, value),
+        Event::OnDelete(yes) => world.edit("type", |spec| {
+            let kind = if yes { "OnDelete" } else { "RollingUpdate" };
+            spec["updateStrategy"]["type"] = kind.into();
+        }),
+        Event::Image(image) => world.set_image(image),
+        Event::Env(n) => world.edit("env", |spec| {
+            spec["template"]["spec"]["containers"][0]["env"] =
+                json!([{"name": "N", "value": n.to_string()}]);
+        }),
+        Event::Annotation(n) => world.edit("annotation", |spec| {
+            spec["template"]["metadata"]["annotations"] = json!({"n": n.to_string()});
+        }),
+        Event::MinReady(n) => world.edit("minReady", |spec| spec["minReadySeconds"] = n.into()),
+        Event::HandEdit(..)
+        | Event::Kill(_)
+        | Event::Fail(_)
+        | Event::Crash(_)
+        | Event::Hold(_)
+        | Event::Name(_)
+        | Event::LoseLabel(_) => disturb(world, &event),
+        Event::Kubelet(n) => {
+            if let Some(name) = pick(world, n) {
+                world.kubelet.sync(&mut world.server, &name);
+            }
+        }
+        Event::KubeletRound => {
+            world.kubelet_round();
+        }
+        Event::Observe(n) => observe(world, n),
+        Event::ObserveAll => world.observe(),
+        Event::Reconcile => {
+            world.reconcile();
+        }
+        Event::Tick => world.tick(),
+    }
+}
+
+/// The view catches up with one Pod.
+fn observe(world: &mut World, n: usize) {
+    let mut names: Vec<String> = world.server.pods.keys().cloned().collect();
+    names.extend(world.view.keys().cloned());
+    let Some(name) = names.get(n % names.len().max(1)).cloned() else {
+        return;
+    };
+    match world.server.pods.get(&name) {
+        Some(pod) => world.view.insert(name, pod.clone()),
+        None => world.view.remove(&name),
+    };
+}
+
+fn disturb(world: &mut World, event: &Event) {
+    let (Event::HandEdit(n, _)
+    | Event::Kill(n)
+    | Event::Fail(n)
+    | Event::Crash(n)
+    | Event::Hold(n)
+    | Event::Name(n)
+    | Event::LoseLabel(n)) = event
+    else {
+        return;
+    };
+    let Some(name) = pick(world, *n) else { return };
+    let mut pod = world.server.pods[&name].clone();
+    match event {
+        Event::HandEdit(_, image) => world.server.edit_image(&name, image),
+        Event::Kill(_) => {
+            world.server.terminate(&name);
+        }
+        Event::Fail(_) => {
+            pod["status"]["phase"] = "Failed".into();
+            for condition in pod["status"]["conditions"].as_array_mut().unwrap() {
+                if condition["type"] == "Ready" {
+                    condition["status"] = "False".into();
+                }
+            }
+            world.server.write_status(&name, pod);
+        }
+        Event::Crash(_) => world.kubelet.crash(&mut world.server, &name),
+        Event::Hold(_) => {
+            let uid = pod["metadata"]["uid"].as_str().unwrap().to_owned();
+            if world.held.remove(&uid).is_none() {
+                world.held.insert(uid, "refused".into());
+            }
+        }
+        Event::Name(_) => world.edit("podsToDelete", |spec| {
+            spec["scaleStrategy"] = json!({"podsToDelete": [name]});
+        }),
+        _ => {
+            pod["metadata"]["labels"]["controller-revision-hash"] = "web-lost".into();
+            world.server.write_status(&name, pod);
+        }
+    }
+}
+
+/// The trouble ends: what is left of the spec is reachable.
+fn calm(world: &mut World) {
+    world.held.clear();
+    for name in world.server.pods.keys().cloned().collect::<Vec<_>>() {
+        // A Pod of a bad image that is kept back would stay broken, rightly.
+        if !serves(&world.server.pods[&name]) && is_active(&world.server.pods[&name]) {
+            world.server.terminate(&name);
+        }
+    }
+    world.edit("calm", |spec| {
+        spec["updateStrategy"]["type"] = "RollingUpdate".into();
+        let rolling = &mut spec["updateStrategy"]["rollingUpdate"];
+        rolling["paused"] = false.into();
+        rolling["partition"] = 0.into();
+        rolling["maxUnavailable"] = 1.into();
+        rolling["podUpdatePolicy"] = "InPlaceIfPossible".into();
+        spec["template"]["spec"]["containers"][0]["image"] = "web:9".into();
+    });
+}
+
+fn run(events: Vec<Event>, is_old: bool) {
+    let mut world = World::new(3, &json!({"podUpdatePolicy": "InPlaceIfPossible"}));
+    world.kubelet.is_old = is_old;
+    world.timeline.is_off = true;
+    world.settle();
+    for event in events {
+        happen(&mut world, event);
+    }
+    // Wherever it stands, it comes to rest once everybody acts again.
+    world.held.clear();
+    world.settle();
+    calm(&mut world);
+    world.settle();
+    assert!(world.is_ready(), "{:?}", world.status());
+    let replicas = world.valid().replicas as usize;
+    assert_eq!(world.images(), vec!["web:9"; replicas]);
+}
+
+/// `CASES=20000` looks harder.
+fn cases() -> u32 {
+    let asked = std::env::var("CASES").ok().and_then(|n| n.parse().ok());
+    asked.unwrap_or(150)
+}
+
+proptest! {
+    #![proptest_config(Config {
+        cases: cases(),
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1),
+        max_shrink_iters: 2000,
+        ..Config::default()
+    })]
+
+    #[test]
+    fn no_order_of_events_breaks_a_promise(
+        events in prop::collection::vec(event(), 0..80),
+        is_old in prop::bool::weighted(0.2),
+    ) {
+        run(events, is_old);
+    }
+}

@@ -12,6 +12,8 @@ use crate::watchdog::{condition, is_active};
 
 #[derive(Default)]
 pub(crate) struct Timeline {
+    /// Nothing is written down: a random run is told in full only by the events that led to it.
+    pub(crate) is_off: bool,
     rows: Vec<Row>,
     /// Pods in order of appearance: A, B, C …
     pods: Vec<String>,
@@ -37,6 +39,9 @@ impl Timeline {
     }
 
     pub(crate) fn user(&mut self, what: &str, server: &Server) {
+        if self.is_off {
+            return;
+        }
         let cells = self.cells(server);
         let what = self.translate(what);
         self.rows.push(Row::User(what, cells.clone()));
@@ -44,6 +49,9 @@ impl Timeline {
     }
 
     pub(crate) fn effect(&mut self, effect: &Effect, server: &Server) {
+        if self.is_off {
+            return;
+        }
         let cells = self.cells(server);
         let name = effect.name();
         let text = match effect {
@@ -66,6 +74,9 @@ impl Timeline {
     }
 
     pub(crate) fn kubelet(&mut self, server: &Server) {
+        if self.is_off {
+            return;
+        }
         let cells = self.cells(server);
         if cells != self.last {
             self.step("kubelet", cells);
@@ -73,6 +84,9 @@ impl Timeline {
     }
 
     pub(crate) fn status(&mut self, status: &CloneSetStatus, server: &Server) {
+        if self.is_off {
+            return;
+        }
         self.cells(server);
         let Some(ready) = planner::status::condition(status, ConditionType::Ready) else {
             return;
@@ -133,7 +147,7 @@ impl Timeline {
             Row::User(text, _) | Row::Step(text, _) => text.chars().count(),
             Row::Status(_) => 0,
         });
-        let width = width.max().unwrap_or_default().clamp(20, 44) + 2;
+        let width = width.max().unwrap_or_default().clamp(20, 44) + 3;
         let mut out = format!("{title}\n\n{:width$}", "");
         for i in 0..self.pods.len() {
             let _ = write!(out, "  {:12}", letter(i));

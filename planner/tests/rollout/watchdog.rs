@@ -40,8 +40,14 @@ impl Watchdog {
     }
 
     /// `view` is what the planner knew of the Pods when it asked for `effect`, its own writes
-    /// included; `before` and `after` are the server around the write.
-    pub(crate) fn check(&self, effect: &Effect, view: &[&Value], before: &Server, after: &Server) {
+    /// included; `before` is the Pod at the server before the write, `after` is all of it after.
+    pub(crate) fn check(
+        &self,
+        effect: &Effect,
+        view: &[&Value],
+        before: Option<&Value>,
+        after: &Server,
+    ) {
         let name = effect.name();
         if let Some(pod) = view.iter().find(|p| p["metadata"]["name"] == name) {
             self.check_budget(effect, pod, view);
@@ -55,7 +61,7 @@ impl Watchdog {
             );
         }
         if effect.request().resource == Resource::Pods {
-            check_drained(before.pods.get(name), after.pods.get(name));
+            check_drained(before, after.pods.get(name));
         }
         if let Effect::DeletePod { why, .. } = effect {
             let replaces = why.contains("replaced");
@@ -85,7 +91,13 @@ impl Watchdog {
 }
 
 fn count(server: &Server, holds: impl Fn(&Value) -> bool) -> usize {
-    server.pods.values().filter(|p| holds(p)).count()
+    let ours = |p: &&Value| p["metadata"]["labels"]["app"] == "web";
+    server
+        .pods
+        .values()
+        .filter(ours)
+        .filter(|p| holds(p))
+        .count()
 }
 
 fn hash(pod: &Value) -> &str {

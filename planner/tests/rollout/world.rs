@@ -6,6 +6,7 @@ use std::sync::Arc;
 use apis::{CloneSet, CloneSetStatus, Valid};
 use jiff::SignedDuration;
 use planner::{Effect, Plan, Pod, Revision, Snapshot};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::kubelet::Kubelet;
@@ -91,12 +92,12 @@ impl World {
     }
 
     pub(crate) fn valid(&self) -> Valid<CloneSet> {
-        let set: CloneSet = serde_json::from_value(self.set.clone()).unwrap();
+        let set = CloneSet::deserialize(&self.set).unwrap();
         Valid::new(set).map_err(|(_, errors)| errors).unwrap()
     }
 
     pub(crate) fn status(&self) -> CloneSetStatus {
-        serde_json::from_value(self.set["status"].clone()).unwrap_or_default()
+        CloneSetStatus::deserialize(&self.set["status"]).unwrap_or_default()
     }
 
     pub(crate) fn plan(&self) -> Plan {
@@ -107,8 +108,7 @@ impl World {
                 .flatten()
                 .any(|o| o["controller"] == true)
         };
-        let decode =
-            |pod: &Value| -> Arc<Pod> { Arc::new(serde_json::from_value(pod.clone()).unwrap()) };
+        let decode = |pod: &Value| -> Arc<Pod> { Arc::new(Pod::deserialize(pod).unwrap()) };
         let revisions = self.server.revisions.values();
         let snapshot = Snapshot {
             now: self.server.now,
@@ -121,12 +121,21 @@ impl World {
                 .map(decode)
                 .collect(),
             revisions: revisions
-                .map(|r| Arc::new(serde_json::from_value::<Revision>(r.clone()).unwrap()))
+                .map(|r| Arc::new(Revision::deserialize(r).unwrap()))
                 .collect(),
             held: self.held.clone(),
             effects_max: 100,
         };
         planner::clone_set::plan(&snapshot)
+    }
+
+    /// The plan for a changed spec, without changing it.
+    pub(crate) fn plan_after(&mut self, change: impl FnOnce(&mut Value)) -> Plan {
+        let before = self.set.clone();
+        change(&mut self.set["spec"]);
+        let plan = self.plan();
+        self.set = before;
+        plan
     }
 
     /// One pass of the controller: plan, perform, report. Returns how much it wrote.
@@ -148,13 +157,13 @@ impl World {
     }
 
     fn perform(&mut self, effect: &Effect, watchdog: &Watchdog) -> bool {
-        let before = self.server.clone();
         let view: Vec<&Value> = self.view.values().collect();
         let name = effect.name().to_owned();
+        let before = self.server.pods.get(&name).cloned();
         let Ok(answer) = self.server.perform(&effect.request()) else {
             return false;
         };
-        watchdog.check(effect, &view, &before, &self.server);
+        watchdog.check(effect, &view, before.as_ref(), &self.server);
         self.timeline.effect(effect, &self.server);
         if !name_is_revision(effect) {
             *self.writes.entry(name.clone()).or_default() += 1;

@@ -1,0 +1,190 @@
+//! Other writers: people, admission webhooks, old kubelets.
+
+use super::*;
+
+#[test]
+fn a_hand_edit_of_an_image_is_taken_back_within_the_budget() {
+    let mut world = World::running(4, &in_place("InPlaceIfPossible"));
+    for name in names(&world) {
+        world.server.edit_image(&name, "web:mine");
+        // The kubelet acts before we do.
+        for _ in 0..5 {
+            world.kubelet.sync(&mut world.server, &name);
+        }
+    }
+    world.settle();
+    assert_eq!(world.images(), ["web:1"; 4]);
+}
+
+#[test]
+fn a_hand_edit_under_way_makes_the_set_not_ready() {
+    let mut world = World::running(4, &in_place("InPlaceIfPossible"));
+    let name = names(&world)[0].clone();
+    world.server.edit_image(&name, "web:mine");
+    for _ in 0..5 {
+        world.kubelet.sync(&mut world.server, &name);
+    }
+    world.observe();
+    world.reconcile();
+    assert!(!world.is_ready());
+}
+
+fn mirror(pod: &mut Value) {
+    let image = pod["spec"]["containers"][0]["image"].as_str().unwrap();
+    if !image.starts_with("mirror/") {
+        pod["spec"]["containers"][0]["image"] = format!("mirror/{image}").into();
+    }
+}
+
+#[test]
+fn images_that_admission_rewrites_are_patched_once() {
+    let mut world = World::new(3, &in_place("InPlaceIfPossible"));
+    world.server.admission = Some(mirror);
+    world.settle();
+    world.writes.clear();
+    world.set_image("web:2");
+    world.settle();
+    assert_eq!(world.images(), ["mirror/web:2"; 3]);
+    assert!(world.writes.values().all(|writes| *writes == 3));
+    assert!(world.is_ready());
+}
+
+/// Bug: a patch of metadata alone left a record of the revision before, by which images that
+/// admission had rewritten no longer looked like admission's: every Pod was drained for nothing.
+#[test]
+fn metadata_over_rewritten_images_drains_nobody() {
+    let mut world = World::new(3, &in_place("InPlaceIfPossible"));
+    world.server.admission = Some(mirror);
+    world.settle();
+    world.set_image("web:2");
+    world.settle();
+    world.writes.clear();
+    world.edit("annotation", |spec| {
+        spec["template"]["metadata"]["annotations"] = json!({"a": "1"});
+    });
+    world.settle();
+    assert!(
+        world.writes.values().all(|writes| *writes == 1),
+        "{:?}",
+        world.writes
+    );
+}
+
+#[test]
+fn a_hand_edit_over_rewritten_images_is_taken_back() {
+    let mut world = World::new(3, &in_place("InPlaceIfPossible"));
+    world.server.admission = Some(mirror);
+    world.settle();
+    let name = names(&world)[0].clone();
+    world.server.edit_image(&name, "web:mine");
+    world.settle();
+    assert_eq!(world.images(), ["mirror/web:1"; 3]);
+}
+
+/// Bug: an annotation that an injector rewrites at creation was set back on every pass.
+#[test]
+fn annotations_that_admission_rewrites_are_left_alone() {
+    fn merge_metrics(pod: &mut Value) {
+        pod["metadata"]["annotations"]["prometheus.io/port"] = "15020".into();
+    }
+    let mut world = World::new(2, &in_place("InPlaceIfPossible"));
+    world.server.admission = Some(merge_metrics);
+    world.edit("annotation", |spec| {
+        spec["template"]["metadata"]["annotations"] = json!({"prometheus.io/port": "8080"});
+    });
+    world.settle();
+    assert!(
+        world.writes.values().all(|writes| *writes == 2),
+        "create and gate"
+    );
+}
+
+/// Bug: a Pod without a container of the template was replaced, again and again.
+#[test]
+fn a_container_that_admission_takes_out_is_not_missed() {
+    fn strip(pod: &mut Value) {
+        let containers = pod["spec"]["containers"].as_array_mut().unwrap();
+        containers.retain(|c| c["name"] != "helper");
+    }
+    let mut world = World::new(2, &in_place("InPlaceIfPossible"));
+    world.server.admission = Some(strip);
+    world.edit("helper", |spec| {
+        let containers = spec["template"]["spec"]["containers"]
+            .as_array_mut()
+            .unwrap();
+        containers.push(json!({"name": "helper", "image": "helper:1"}));
+    });
+    world.settle();
+    world.set_image("web:2");
+    world.settle();
+    assert_eq!(world.images(), ["web:2"; 2]);
+}
+
+#[test]
+fn a_change_taken_back_before_the_kubelet_acted_restarts_nothing() {
+    let mut world = World::running(2, &in_place("InPlaceIfPossible"));
+    world.set_image("web:2");
+    for _ in 0..3 {
+        world.reconcile();
+    }
+    assert_eq!(
+        world.images(),
+        ["web:1", "web:2"],
+        "patched, and the kubelet sleeps"
+    );
+    world.set_image("web:1");
+    world.settle();
+    assert_eq!(world.images(), ["web:1"; 2]);
+    assert_eq!(restarts(&world), [0, 0]);
+    assert!(world.is_ready());
+}
+
+#[test]
+fn a_kubelet_that_reports_no_generation_is_waited_for_by_its_containers() {
+    let mut world = World::new(3, &in_place("InPlaceIfPossible"));
+    world.kubelet.is_old = true;
+    world.settle();
+    world.writes.clear();
+    world.set_image("web:2");
+    world.settle();
+    assert_eq!(world.images(), ["web:2"; 3]);
+    assert_eq!(restarts(&world), [1; 3]);
+    assert!(world.writes.values().all(|writes| *writes == 3));
+}
+
+/// Bug: the gate of a new Pod was opened although the kubelet had not seen the patch it was given
+/// meanwhile, so that it could serve for a moment with the container that was about to stop.
+#[test]
+fn a_new_pod_that_was_patched_is_let_in_when_the_kubelet_has_seen_it() {
+    let mut world = World::new(1, &in_place("InPlaceIfPossible"));
+    world.reconcile();
+    world.reconcile();
+    // The Pod starts while the controller is away.
+    for _ in 0..4 {
+        world.kubelet_round();
+    }
+    world.set_image("web:2");
+    world.observe();
+    world.reconcile();
+    world.reconcile();
+    assert_eq!(world.images(), ["web:2"]);
+    assert_eq!(world.plan().effects, [], "the gate waits for the kubelet");
+    world.settle();
+    assert!(world.is_ready());
+}
+
+#[test]
+fn a_crashing_image_is_named_with_its_container() {
+    let mut world = World::running(3, &in_place("InPlaceOnly"));
+    world.set_image("web:crash");
+    world.settle();
+    assert_eq!(world.ready_reason(), "CrashLoop");
+    assert_eq!(
+        world.images().iter().filter(|i| *i == "web:crash").count(),
+        1
+    );
+    world.set_image("web:2");
+    world.settle();
+    assert_eq!(world.images(), ["web:2"; 3]);
+    assert!(world.is_ready());
+}

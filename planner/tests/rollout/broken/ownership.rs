@@ -1,0 +1,52 @@
+//! Whose Pods they are, and what becomes of a set that is deleted.
+
+use super::*;
+
+fn orphan(world: &mut World) {
+    for name in names(world) {
+        let mut pod = world.server.pods[&name].clone();
+        pod["metadata"]["ownerReferences"] = json!([]);
+        world.server.write_status(&name, pod);
+    }
+    world.observe();
+}
+
+/// Bug: Pods were created in the place of those that were being adopted, and deleted again.
+#[test]
+fn adopted_pods_are_not_created_a_second_time() {
+    let mut world = World::running(3, &in_place("InPlaceIfPossible"));
+    let uids = world.uids();
+    orphan(&mut world);
+    world.writes.clear();
+    world.settle();
+    assert_eq!(world.uids(), uids);
+    assert!(world.writes.values().all(|writes| *writes == 1));
+}
+
+#[test]
+fn a_pod_whose_labels_leave_the_selector_is_released_and_replaced() {
+    let mut world = World::running(2, &in_place("InPlaceIfPossible"));
+    let name = names(&world)[0].clone();
+    let mut pod = world.server.pods[&name].clone();
+    pod["metadata"]["labels"]["app"] = "debug".into();
+    world.server.write_status(&name, pod);
+    world.settle();
+    assert_eq!(world.server.pods.len(), 3);
+    let owners = &world.server.pods[&name]["metadata"]["ownerReferences"];
+    assert_eq!(*owners, json!([]));
+}
+
+/// Bug: a set that is being deleted still recorded a new template.
+#[test]
+fn a_deleted_set_plans_nothing() {
+    let mut world = World::running(2, &in_place("InPlaceIfPossible"));
+    world.set["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z".into();
+    world.set_image("web:2");
+    world.edit("replicas 5", |spec| spec["replicas"] = 5.into());
+    orphan(&mut world);
+    assert_eq!(world.plan().effects, []);
+    world.settle();
+    assert!(world.writes.is_empty());
+    assert_eq!(world.ready_reason(), "Deleting");
+    assert!(!world.is_ready());
+}
