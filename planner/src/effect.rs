@@ -97,7 +97,7 @@ pub enum Effect {
         /// See [`Disruption`].
         disruption: Disruption,
     },
-    /// Take a Pod out of its Services: gate False and Ready False in one write.
+    /// Take a Pod out of its Services: close its gate. Ready is the kubelet's to write.
     Drain {
         /// Which Pod.
         target: Target,
@@ -186,6 +186,11 @@ pub(crate) fn test(path: &str, value: &str) -> Value {
 
 pub(crate) fn test_uid(target: &Target) -> Value {
     test("/metadata/uid", &target.uid)
+}
+
+/// For what no finer `test` can say.
+pub(crate) fn test_version(target: &Target) -> Value {
+    test("/metadata/resourceVersion", &target.resource_version)
 }
 
 /// JSON-patch operations that set one annotation.

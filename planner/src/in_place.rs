@@ -121,6 +121,17 @@ pub(crate) fn way(pod: &Pod, own: &Revision, target: &Revision, obstacle: Option
     }
 }
 
+/// Whether `pod`, whose gate is open, serves or may begin to at any moment with containers that
+/// `changes` stops. Such a Pod is drained first, Ready or not: the kubelet reports Ready for what
+/// runs before it looks at a new spec.
+pub(crate) fn may_serve(pod: &Pod, changes: &Changes) -> bool {
+    let runs = |change: &ImageChange| {
+        pod.container_status(&change.container)
+            .is_some_and(|status| status.state.running.is_some())
+    };
+    pod.is_ready() || changes.images.iter().all(runs)
+}
+
 /// Whether images of the live Pod that are not those of its revision are what admission made of
 /// them: nobody has changed the spec since we created or patched the Pod. Such images are left
 /// alone; a hand edit raises the generation and is taken back.

@@ -252,6 +252,15 @@ impl Pod {
         }
     }
 
+    /// Out of its Services for good: the gate is closed, and the kubelet has said that the Pod is
+    /// not Ready. Until it says so it may still repeat that the Pod is, whatever anybody else
+    /// wrote (see `docs/decisions`).
+    pub fn is_drained(&self) -> bool {
+        let ready = self.condition(names::READY_CONDITION);
+        matches!(self.gate(), Gate::Closed { .. })
+            && ready.is_none_or(|(_, c)| &*c.status != "True")
+    }
+
     /// What an in-place update left on it.
     pub fn in_place_state(&self) -> Option<InPlaceState> {
         InPlaceState::parse(self.annotations().get(names::IN_PLACE_STATE_ANNOTATION)?)

@@ -37,6 +37,14 @@ pub enum Reason {
         /// The kubelet's words.
         message: String,
     },
+    /// The new image has not been started yet, and the kubelet pauses before it tries again: the
+    /// container was restarted a moment ago, or an image of this update could not be pulled.
+    StartBackOff {
+        /// Container.
+        container: String,
+        /// The kubelet's words.
+        message: String,
+    },
     /// A container does not stay up.
     CrashLoop {
         /// Container.
@@ -83,6 +91,7 @@ impl Reason {
             Self::WaitingKubelet => "WaitingKubelet",
             Self::Patched => "Patched",
             Self::ImagePull { .. } => "ImagePull",
+            Self::StartBackOff { .. } => "StartBackOff",
             Self::CrashLoop { .. } => "CrashLoop",
             Self::NotReady => "NotReady",
             Self::WaitingMinReady => "WaitingMinReady",
@@ -118,6 +127,7 @@ impl Reason {
             | Self::WaitingGrace
             | Self::WaitingKubelet
             | Self::Patched
+            | Self::StartBackOff { .. }
             | Self::PolicyRecreate
             | Self::NotReady
             | Self::WaitingMinReady
@@ -144,6 +154,12 @@ impl fmt::Display for Reason {
             Self::WaitingGrace => f.write_str("is drained until its grace period is over"),
             Self::WaitingKubelet => f.write_str("is patched, the kubelet has not seen it yet"),
             Self::Patched => f.write_str("the kubelet is restarting what changed"),
+            Self::StartBackOff { container, message } => {
+                write!(
+                    f,
+                    "container {container} has not started its new image: {message}"
+                )
+            }
             Self::ImagePull { container, message } | Self::CrashLoop { container, message } => {
                 write!(f, "container {container}: {message}")
             }

@@ -68,6 +68,7 @@ impl Context<'_> {
         let disruption = match pod.gate() {
             // Labels and annotations disturb nobody.
             _ if changes.images.is_empty() => Disruption::None,
+            Gate::Closed { .. } if !pod.is_drained() => return Reason::Draining,
             Gate::Closed { since } => {
                 let grace = SignedDuration::from_secs(self.s.set.grace_seconds.into());
                 let until = since.and_then(|since| since.saturating_add(grace).ok());
@@ -77,7 +78,7 @@ impl Context<'_> {
                 }
                 Disruption::None
             }
-            Gate::Open | Gate::Unset if pod.is_ready() => {
+            Gate::Open if in_place::may_serve(pod, changes) => {
                 return match self.disrupt(index) {
                     Err(waiting) => waiting,
                     Ok(disruption) => {

@@ -70,7 +70,7 @@ impl<'a> PodView<'a> {
         by_hash: &BTreeMap<&str, &Arc<Revision>>,
     ) -> Self {
         let hash = pod.revision_hash();
-        let mut progress = in_place::progress(pod);
+        let mut progress = remembering(s, in_place::progress(pod));
         let mut look_at = None;
         if matches!(&progress, Progress::Restarting(reason) if reason.needs_a_person()) {
             look_at = in_place::doubtful_until(pod).filter(|until| *until > s.now);
@@ -154,6 +154,21 @@ impl<'a> PodView<'a> {
         } else {
             in_place::trouble(self.pod, None).unwrap_or(Reason::NotReady)
         }
+    }
+}
+
+/// The kubelet says why an image cannot be pulled for a moment only; during its pause it speaks of
+/// the pause. Whoever read the reason before shall not see it come and go.
+fn remembering(s: &Snapshot, progress: Progress) -> Progress {
+    let status = s.set.object().status.as_ref();
+    let mut reasons = status.into_iter().flat_map(|status| &status.reasons);
+    match progress {
+        Progress::Restarting(Reason::StartBackOff { container, message })
+            if reasons.any(|r| r.reason == "ImagePull") =>
+        {
+            Progress::Restarting(Reason::ImagePull { container, message })
+        }
+        other => other,
     }
 }
 

@@ -4,7 +4,7 @@ use apis::names;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Effect, Target, test, test_uid};
+use super::{Effect, Target, test, test_uid, test_version};
 
 /// What is asked of the API server.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,23 +103,19 @@ impl Effect {
     }
 }
 
-/// Gate False and Ready False in one write. That the Pod was available, and is the one to go, was
+/// Closes the gate. That the Pod was available, and is the one to go, was
 /// concluded from all of it, so nothing finer than its version will do: a Pod that has been updated
 /// since is not drained a second time.
 fn drain(target: &Target, at: Timestamp) -> Value {
+    // Ready is left to the kubelet. It repeats its own opinion every ten seconds, whatever anybody
+    // else wrote; only once it has taken the gate into account does the Pod stay out.
     let gate = condition(
         names::IN_PLACE_READY_CONDITION,
         "False",
         Some(names::REASON_START_UPDATE),
         at,
     );
-    let ready = condition(
-        names::READY_CONDITION,
-        "False",
-        Some(names::REASON_GATES_NOT_READY),
-        at,
-    );
-    json!({"metadata": versioned(target), "status": {"conditions": [gate, ready]}})
+    json!({"metadata": versioned(target), "status": {"conditions": [gate]}})
 }
 
 fn open_new(target: &Target, at: Timestamp) -> Value {
@@ -157,10 +153,6 @@ fn adopt(target: &Target, owner: &Value, has_references: bool) -> Value {
 fn release(target: &Target, index: usize) -> Value {
     let path = format!("/metadata/ownerReferences/{index}");
     json!([test_uid(target), test_version(target), {"op": "remove", "path": path}])
-}
-
-fn test_version(target: &Target) -> Value {
-    test("/metadata/resourceVersion", &target.resource_version)
 }
 
 fn versioned(target: &Target) -> Value {

@@ -5,7 +5,9 @@ use apis::names;
 use serde_json::{Value, json};
 
 use super::{Changes, ImageChange, KeyChange, List, Map};
-use crate::effect::{Disruption, Effect, Target, escape, set_annotation, test, test_uid};
+use crate::effect::{
+    Disruption, Effect, Target, escape, set_annotation, test, test_uid, test_version,
+};
 use crate::pod::Gate;
 use crate::{Pod, Revision};
 
@@ -58,25 +60,26 @@ pub(crate) fn patch_pod(
 /// Between the decision and the write the Pod may have become Ready: the server has to refuse the
 /// patch then, or traffic would meet a restarting container.
 fn test_out_of_service(pod: &Pod) -> Vec<Value> {
-    let condition = match pod.gate() {
-        Gate::Closed { .. } => pod.condition(names::IN_PLACE_READY_CONDITION),
+    let conditions: &[&str] = match pod.gate() {
+        Gate::Closed { .. } => &[names::IN_PLACE_READY_CONDITION, names::READY_CONDITION],
         // Without a gate there is nothing to drain; the budget alone protects the Pod.
-        Gate::Missing => None,
-        Gate::Unset | Gate::Open => pod.condition(names::READY_CONDITION),
+        Gate::Missing => &[],
+        Gate::Unset | Gate::Open => &[names::READY_CONDITION],
     };
-    let Some((index, condition)) = condition else {
-        return Vec::new();
-    };
-    vec![
-        test(
-            &format!("/status/conditions/{index}/type"),
-            &condition.type_,
-        ),
-        test(
-            &format!("/status/conditions/{index}/status"),
-            &condition.status,
-        ),
-    ]
+    let mut tests = Vec::new();
+    for name in conditions {
+        match pod.condition(name) {
+            Some((index, condition)) => {
+                let path = format!("/status/conditions/{index}");
+                tests.push(test(&format!("{path}/type"), &condition.type_));
+                tests.push(test(&format!("{path}/status"), &condition.status));
+            }
+            // A condition that is not there cannot be tested; nothing finer than the version is
+            // left.
+            None => tests.push(test_version(&Target::of(&pod.metadata))),
+        }
+    }
+    tests
 }
 
 fn image_ops(change: &ImageChange) -> [Value; 3] {

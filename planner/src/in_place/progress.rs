@@ -49,7 +49,20 @@ pub(crate) fn progress(pod: &Pod) -> Progress {
         .last
         .iter()
         .filter(|(name, last)| is_awaited(pod, name, last, &state.update_timestamp));
-    let reasons = awaited.map(|(name, _)| trouble(pod, Some(name)).unwrap_or(Reason::Patched));
+    let reasons = awaited.map(|(name, last)| match trouble(pod, Some(name)) {
+        // The old container cannot be what crashes: the new one was never started.
+        Some(Reason::CrashLoop { container, message })
+            if last.container_id.is_some()
+                && pod
+                    .container_status(name)
+                    .map(|s| s.container_id.as_deref())
+                    == Some(last.container_id.as_deref()) =>
+        {
+            Reason::StartBackOff { container, message }
+        }
+        Some(reason) => reason,
+        None => Reason::Patched,
+    });
     // The most telling reason first: a container that cannot start rather than one that may yet.
     match reasons.max_by_key(Reason::needs_a_person) {
         Some(reason) => Progress::Restarting(reason),

@@ -8,11 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::server::{Server, merge_condition};
+use crate::watchdog::is_ready;
 
 #[derive(Clone, Default)]
 pub(crate) struct Kubelet {
     /// Older than Kubernetes 1.34: never says which generation it has seen.
     pub(crate) is_old: bool,
+    /// UIDs of Pods that somebody else changed: what becomes of their traffic is not our doing.
+    pub(crate) excused: BTreeSet<String>,
     /// Pods that never pass their readiness probe.
     pub(crate) broken: BTreeSet<String>,
     /// The image each container was last started with.
@@ -46,6 +49,7 @@ impl Kubelet {
             judge(&mut pod, &server.now_text());
         } else {
             let now = server.now_text();
+            self.check_drained(&pod);
             for (list, statuses) in [
                 ("initContainers", "initContainerStatuses"),
                 ("containers", "containerStatuses"),
@@ -63,6 +67,23 @@ impl Kubelet {
             server.write_status(name, pod);
         }
         changed
+    }
+
+    /// A container that is about to stop for another image serves nobody.
+    fn check_drained(&self, pod: &Value) {
+        let uid = pod["metadata"]["uid"].as_str().unwrap();
+        let gated = pod["spec"]["readinessGates"].is_array();
+        if !gated || !is_ready(pod) || self.excused.contains(uid) {
+            return;
+        }
+        for list in ["containers", "initContainers"] {
+            for spec in pod["spec"][list].as_array().into_iter().flatten() {
+                let name = spec["name"].as_str().unwrap().to_owned();
+                let started = self.started.get(&(uid.to_owned(), name));
+                let stops = started.is_some_and(|image| spec["image"] != *image);
+                assert!(!stops, "a container that serves is stopped: {pod}");
+            }
+        }
     }
 
     fn containers(&mut self, pod: &mut Value, list: &str, statuses: &str, now: &str) {
@@ -128,7 +149,7 @@ impl Kubelet {
     }
 
     /// A container of the Pod dies of itself and is started again.
-    pub(crate) fn crash(&mut self, server: &mut Server, name: &str) {
+    pub(crate) fn crash(server: &mut Server, name: &str) {
         let mut pod = server.pods[name].clone();
         let now = server.now_text();
         let Some(status) = pod.pointer_mut("/status/containerStatuses/0") else {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use serde_json::{Value, json};
 
+use crate::kubelet::Kubelet;
 use crate::watchdog::{is_active, serves};
 use crate::world::World;
 
@@ -174,7 +175,7 @@ fn disturb(world: &mut World, event: &Event) {
     let Some(name) = pick(world, *n) else { return };
     let mut pod = world.server.pods[&name].clone();
     match event {
-        Event::HandEdit(_, image) => world.server.edit_image(&name, image),
+        Event::HandEdit(_, image) => world.hand_edit(&name, image),
         Event::Kill(_) => {
             world.server.terminate(&name);
         }
@@ -187,7 +188,7 @@ fn disturb(world: &mut World, event: &Event) {
             }
             world.server.write_status(&name, pod);
         }
-        Event::Crash(_) => world.kubelet.crash(&mut world.server, &name),
+        Event::Crash(_) => Kubelet::crash(&mut world.server, &name),
         Event::Hold(_) => {
             let uid = pod["metadata"]["uid"].as_str().unwrap().to_owned();
             if world.held.remove(&uid).is_none() {

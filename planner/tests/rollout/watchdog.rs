@@ -121,7 +121,13 @@ pub(crate) fn condition<'a>(pod: &'a Value, name: &str) -> &'a str {
         .unwrap_or("Unknown")
 }
 
+/// Counts as one that serves; a drained Pod does not, even before the kubelet has said so.
 pub(crate) fn serves(pod: &Value) -> bool {
+    is_ready(pod) && condition(pod, "InPlaceUpdateReady") != "False"
+}
+
+/// Endpoints list it.
+pub(crate) fn is_ready(pod: &Value) -> bool {
     is_active(pod) && condition(pod, "Ready") == "True"
 }
 
@@ -133,6 +139,6 @@ fn check_drained(before: Option<&Value>, after: Option<&Value>) {
     assert_eq!(before["metadata"]["uid"], after["metadata"]["uid"]);
     let gated = before["spec"]["readinessGates"].is_array();
     if before["spec"] != after["spec"] && gated {
-        assert!(!serves(before), "patched while it served: {before}");
+        assert!(!is_ready(before), "patched while it served: {before}");
     }
 }

@@ -86,6 +86,13 @@ impl World {
         });
     }
 
+    /// `kubectl set image` on a Pod.
+    pub(crate) fn hand_edit(&mut self, name: &str, image: &str) {
+        let uid = self.server.pods[name]["metadata"]["uid"].as_str().unwrap();
+        self.kubelet.excused.insert(uid.to_owned());
+        self.server.edit_image(name, image);
+    }
+
     /// The planner's view catches up with the server.
     pub(crate) fn observe(&mut self) {
         self.view = self.server.pods.clone();

@@ -1,12 +1,14 @@
 //! Other writers: people, admission webhooks, old kubelets.
 
+use planner::Effect;
+
 use super::*;
 
 #[test]
 fn a_hand_edit_of_an_image_is_taken_back_within_the_budget() {
     let mut world = World::running(4, &in_place("InPlaceIfPossible"));
     for name in names(&world) {
-        world.server.edit_image(&name, "web:mine");
+        world.hand_edit(&name, "web:mine");
         // The kubelet acts before we do.
         for _ in 0..5 {
             world.kubelet.sync(&mut world.server, &name);
@@ -20,7 +22,7 @@ fn a_hand_edit_of_an_image_is_taken_back_within_the_budget() {
 fn a_hand_edit_under_way_makes_the_set_not_ready() {
     let mut world = World::running(4, &in_place("InPlaceIfPossible"));
     let name = names(&world)[0].clone();
-    world.server.edit_image(&name, "web:mine");
+    world.hand_edit(&name, "web:mine");
     for _ in 0..5 {
         world.kubelet.sync(&mut world.server, &name);
     }
@@ -76,7 +78,7 @@ fn a_hand_edit_over_rewritten_images_is_taken_back() {
     world.server.admission = Some(mirror);
     world.settle();
     let name = names(&world)[0].clone();
-    world.server.edit_image(&name, "web:mine");
+    world.hand_edit(&name, "web:mine");
     world.settle();
     assert_eq!(world.images(), ["mirror/web:1"; 3]);
 }
@@ -124,9 +126,11 @@ fn a_container_that_admission_takes_out_is_not_missed() {
 fn a_change_taken_back_before_the_kubelet_acted_restarts_nothing() {
     let mut world = World::running(2, &in_place("InPlaceIfPossible"));
     world.set_image("web:2");
-    for _ in 0..3 {
-        world.reconcile();
-    }
+    world.reconcile();
+    world.reconcile();
+    world.kubelet_round();
+    world.observe();
+    world.reconcile();
     assert_eq!(
         world.images(),
         ["web:1", "web:2"],
@@ -187,4 +191,58 @@ fn a_crashing_image_is_named_with_its_container() {
     world.settle();
     assert_eq!(world.images(), ["web:2"; 3]);
     assert!(world.is_ready());
+}
+
+/// Bug: a Pod that was just let in, and not Ready yet, was patched without a drain: the kubelet
+/// called it Ready for the old container, and then stopped that.
+#[test]
+fn a_pod_that_may_become_ready_any_moment_is_drained_too() {
+    let mut world = World::running(1, &in_place("InPlaceIfPossible"));
+    world.set_image("web:2");
+    while world
+        .plan()
+        .effects
+        .iter()
+        .all(|e| !matches!(e, Effect::OpenGate { .. }))
+    {
+        world.reconcile();
+        world.kubelet_round();
+        world.observe();
+    }
+    for _ in 0..3 {
+        world.kubelet_round();
+    }
+    world.observe();
+    world.reconcile();
+    assert!(
+        !serves(world.view.values().next().unwrap()),
+        "let in, and not yet Ready"
+    );
+    world.set_image("web:3");
+    world.reconcile();
+    assert!(matches!(world.plan().effects[..], [Effect::Drain { .. }]));
+    // The kubelet asserts that what it stops serves nobody.
+    world.settle();
+    assert_eq!(world.images(), ["web:3"]);
+}
+
+/// Bug: where the view of a new Pod had no Ready condition, nothing kept the patch from a Pod that
+/// had become Ready since.
+#[test]
+fn a_patch_decided_on_a_pod_without_a_ready_condition_is_refused_once_it_serves() {
+    let mut world = World::new(1, &in_place("InPlaceIfPossible"));
+    for _ in 0..2 {
+        world.reconcile();
+    }
+    world.reconcile();
+    for _ in 0..6 {
+        world.kubelet_round();
+    }
+    assert!(world.server.pods.values().all(serves));
+    world.set_image("web:2");
+    world.reconcile();
+    world.reconcile();
+    assert_eq!(world.images(), ["web:1"], "the patch was refused");
+    world.settle();
+    assert_eq!(world.images(), ["web:2"]);
 }
