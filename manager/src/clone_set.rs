@@ -1,14 +1,16 @@
 //! One pass over one CloneSet: snapshot, plan, perform, report.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use apis::{CloneSet, CloneSetStatus, FieldError, Valid};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
+use planner::pod::Gate;
 use planner::status::{self as report, Outcome};
-use planner::{Effect, Plan, Snapshot};
+use planner::{Effect, Plan, Pod, Snapshot};
 use tokio::time::Instant;
 
 use crate::cache::Key;
@@ -17,8 +19,8 @@ use crate::executor::Done;
 use crate::holds::CREATION;
 use crate::{status, story};
 
-/// Revision labels by Pod name.
-type Before = BTreeMap<String, String>;
+/// Pods by name.
+type Before = BTreeMap<String, Arc<Pod>>;
 
 /// Counters alone are written no more often than this; what programs wait for is written at once.
 const STATUS_PAUSE: Duration = Duration::from_millis(500);
@@ -91,9 +93,11 @@ impl Controller {
         old: &CloneSetStatus,
         errors: &[FieldError],
     ) -> Pass {
-        tracing::warn!(%key, error = %errors[0], count = errors.len(), "the spec is refused");
         let generation = set.meta().generation.unwrap_or_default();
         let status = report::invalid(old, generation, errors, Timestamp::now());
+        if *old != status {
+            tracing::warn!(%key, error = %errors[0], count = errors.len(), "the spec is refused");
+        }
         self.report(key, set, old, &status).await
     }
 
@@ -145,19 +149,12 @@ impl Controller {
         effects
     }
 
-    /// The revisions that Pods leave, for the Events: afterwards the cache knows the new ones.
+    /// Pods as they are before they are written: afterwards the cache knows newer ones.
     fn before(&self, key: &Key, effects: &[Effect]) -> Before {
-        let patched = effects
+        let pod = |effect: &Effect| self.pods.get(&key.namespace, effect.name());
+        effects
             .iter()
-            .filter(|e| matches!(e, Effect::PatchPod { .. }));
-        patched
-            .filter_map(|effect| {
-                let pod = self.pods.get(&key.namespace, effect.name())?;
-                Some((
-                    effect.name().to_owned(),
-                    pod.labels().get(apis::names::REVISION_LABEL)?.clone(),
-                ))
-            })
+            .filter_map(|e| Some((e.name().to_owned(), pod(e)?)))
             .collect()
     }
 
@@ -173,13 +170,14 @@ impl Controller {
         let mut holds = self.holds.lock();
         for (effect, done) in done {
             let name = effect.name();
-            let from = before.get(name).map(String::as_str);
-            if let Some(note) = story::of_effect(&about, &effect, &done, from) {
+            let pod = before.get(name).map(AsRef::as_ref);
+            if let Some(note) = story::of_effect(&about, &effect, &done, pod) {
                 self.events.tell(note);
             }
             let held_as = effect.uid().unwrap_or(CREATION);
             match done {
                 Done::Written => {
+                    self.measure(&effect, pod);
                     tracing::info!(%key, effect = kind(&effect), name, "done");
                     holds.succeeded(key, held_as);
                 }
@@ -201,6 +199,22 @@ impl Controller {
             failed.get_or_insert(error);
         }
         outcome
+    }
+
+    /// How long a Pod was kept out of its Services by us.
+    fn measure(&self, effect: &Effect, before: Option<&Pod>) {
+        let Effect::OpenGate {
+            at,
+            judged: Some(_),
+            ..
+        } = effect
+        else {
+            return;
+        };
+        if let Some(Gate::Closed { since: Some(since) }) = before.map(Pod::gate) {
+            self.metrics
+                .updated_in_place("drained", at.duration_since(since).as_secs_f64());
+        }
     }
 
     /// Writes the status if it differs; counters alone no more often than [`STATUS_PAUSE`].

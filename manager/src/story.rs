@@ -3,7 +3,7 @@
 use apis::CloneSetStatus;
 use apis::condition::{Condition, ConditionType};
 use k8s_openapi::api::core::v1::ObjectReference;
-use planner::Effect;
+use planner::{Effect, Pod};
 
 use crate::events::{Note, Tone};
 use crate::executor::Done;
@@ -13,7 +13,7 @@ pub(crate) fn of_effect(
     about: &ObjectReference,
     effect: &Effect,
     done: &Done,
-    from: Option<&str>,
+    before: Option<&Pod>,
 ) -> Option<Note> {
     let (done_reason, failed_reason, text) = match effect {
         Effect::CreatePod { revision, .. } => (
@@ -29,7 +29,8 @@ pub(crate) fn of_effect(
         Effect::PatchPod {
             revision, images, ..
         } => {
-            let from = from.unwrap_or("an unknown revision");
+            let label = before.and_then(|pod| pod.labels().get(apis::names::REVISION_LABEL));
+            let from = label.map_or("an unknown revision", String::as_str);
             let what = if images.is_empty() {
                 "metadata".into()
             } else {

@@ -63,7 +63,11 @@ async fn a_bad_image_stops_within_the_budget_says_why_and_heals_in_place() {
 async fn a_crashing_image_stops_within_the_budget_and_says_why() {
     let (stage, _client, shop) = crate::shop("crash-loop").await;
     let _quiet = stage.share().await;
-    let before = shop.create_ready(spec(3)).await;
+    // An app that passes its probe before it dies is available until it does; minReadySeconds is
+    // the API's answer to that.
+    let mut first = spec(3);
+    first["minReadySeconds"] = json!(3);
+    let before = shop.create_ready(first).await;
     let recorder = Recorder::start(shop.pods.clone(), SELECTOR).await;
     shop.image("docker.io/local/app:crash").await;
     let stalled = |s: &apis::CloneSetStatus| condition(s, "Stalled").1 == "CrashLoop";

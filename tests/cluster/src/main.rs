@@ -37,10 +37,7 @@ fn run(action: Action) -> Result<ExitCode> {
             println!("{}", Cluster::find(&name)?.kubeconfig().display());
         }
         Action::Env(Named { name }) => {
-            println!(
-                "export KUBECONFIG='{}'",
-                Cluster::find(&name)?.kubeconfig().display()
-            );
+            print_env(&Cluster::find(&name)?)?;
         }
         Action::Images { output } => cluster::write_test_images(&output)?,
         Action::Load { file, cluster } => Cluster::find(&cluster.name)?.load_images(&file)?,
@@ -86,11 +83,11 @@ fn start(up: Up) -> Result<()> {
     let (options, attached) = up.options();
     if !attached {
         let cluster = Cluster::start_detached(options)?;
-        println!("export KUBECONFIG='{}'", cluster.kubeconfig().display());
+        print_env(&cluster)?;
         return Ok(());
     }
     let cluster = Cluster::start(options)?;
-    println!("export KUBECONFIG='{}'", cluster.kubeconfig().display());
+    print_env(&cluster)?;
     // Whoever started us holds our stdin; when it dies, so does the cluster.
     let mut rest = Vec::new();
     std::io::stdin().read_to_end(&mut rest)?;
@@ -109,4 +106,17 @@ fn exec(command: &[String], name: &str) -> Result<ExitCode> {
     Ok(ExitCode::from(
         code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
     ))
+}
+
+/// Shell lines that point kubectl at `cluster`, and at a kubectl where the machine has none.
+fn print_env(cluster: &Cluster) -> anyhow::Result<()> {
+    println!("export KUBECONFIG='{}'", cluster.kubeconfig().display());
+    let kubectl = cluster::kubectl()?;
+    let folder = kubectl.parent().context("kubectl has no folder")?;
+    let on_path = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|entry| entry == folder));
+    if !on_path {
+        println!("export PATH='{}':\"$PATH\"", folder.display());
+    }
+    Ok(())
 }
