@@ -34,6 +34,3 @@ pub const READY_CONDITION: &str = "Ready";
 
 /// Reason of [`IN_PLACE_READY_CONDITION`] while drained.
 pub const REASON_START_UPDATE: &str = "StartInPlaceUpdate";
-
-/// Reason of the Ready condition that a drain writes; the kubelet's own word for a closed gate.
-pub const REASON_GATES_NOT_READY: &str = "ReadinessGatesNotReady";
