@@ -229,10 +229,10 @@ impl Controller {
             return Pass::Settled(None);
         }
         let last = self.status_written.lock().get(key).copied();
-        if let Some(last) = last.filter(|_| !status::is_urgent(old, status)) {
-            if let Some(rest) = STATUS_PAUSE.checked_sub(last.elapsed()) {
-                return Pass::Settled(Some(rest));
-            }
+        let last = last.filter(|_| !status::is_urgent(old, status));
+        let rest = last.and_then(|last| STATUS_PAUSE.checked_sub(last.elapsed()));
+        if rest.is_some() {
+            return Pass::Settled(rest);
         }
         match status::write(&self.client, set, old, status, &self.metrics).await {
             Ok(written) => {

@@ -4,6 +4,7 @@ use harness::shop::{SELECTOR, identities, spec};
 use harness::{Recorder, Shop, Stage, eventually};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 const NEW: &str = "docker.io/local/app:v2";
@@ -25,7 +26,7 @@ async fn managers(client: &Client) -> Vec<Pod> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
     eventually("two managers run", async || {
         let all = pods
-            .list(&Default::default())
+            .list(&ListParams::default())
             .await
             .map_err(|e| e.to_string())?
             .items;

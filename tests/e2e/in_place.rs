@@ -4,6 +4,7 @@ use harness::Recorder;
 use harness::shop::{SELECTOR, container, identities, image, spec};
 use harness::wait::eventually;
 use kube::ResourceExt;
+use kube::api::PatchParams;
 use serde_json::{Value, json};
 
 /// Two containers, an emptyDir and a hostPath volume.
@@ -172,7 +173,7 @@ async fn a_hand_edited_image_is_taken_back() {
         json!({"spec": {"containers": [{"name": "main", "image": "docker.io/local/app:v4"}]}});
     let patch = kube::api::Patch::Strategic(edit);
     shop.pods
-        .patch(&name, &kube::api::PatchParams::default(), &patch)
+        .patch(&name, &PatchParams::default(), &patch)
         .await
         .expect("an edit");
     eventually("the image of the template is back and runs", async || {

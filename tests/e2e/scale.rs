@@ -3,7 +3,7 @@
 use harness::eventually;
 use harness::shop::{condition, spec};
 use kube::ResourceExt;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, ListParams, PatchParams};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,11 +87,11 @@ async fn a_deleted_pod_comes_back_and_a_deleted_set_takes_its_pods_along() {
             .is_some();
         let pods = shop
             .pods
-            .list(&Default::default())
+            .list(&ListParams::default())
             .await
             .map_err(|e| e.to_string())?;
         let left = revisions
-            .list(&Default::default())
+            .list(&ListParams::default())
             .await
             .map_err(|e| e.to_string())?;
         if !set && pods.items.is_empty() && left.items.is_empty() {
@@ -116,7 +116,7 @@ async fn pods_without_an_owner_are_adopted_and_pods_that_left_the_selector_relea
     let name = before[0].name_any();
     let patch = kube::api::Patch::Merge(json!({"metadata": {"labels": {"app": "debug"}}}));
     shop.pods
-        .patch(&name, &Default::default(), &patch)
+        .patch(&name, &PatchParams::default(), &patch)
         .await
         .expect("a patch");
     eventually("the Pod is released and replaced", async || {
@@ -133,7 +133,7 @@ async fn pods_without_an_owner_are_adopted_and_pods_that_left_the_selector_relea
     shop.ready().await;
     let patch = kube::api::Patch::Merge(json!({"metadata": {"labels": {"app": "web"}}}));
     shop.pods
-        .patch(&name, &Default::default(), &patch)
+        .patch(&name, &PatchParams::default(), &patch)
         .await
         .expect("a patch");
     eventually("the Pod is adopted, and one too many deleted", async || {

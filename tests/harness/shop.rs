@@ -122,10 +122,9 @@ impl Shop {
     /// # Panics
     /// When the API server refuses.
     pub async fn template(&self, pointer: &str, value: Value) {
-        let path = format!("/spec/template{pointer}");
-        let patch = json!([{"op": "add", "path": path, "value": value}]);
-        let patch: kube::core::params::Patch<Value> =
-            Patch::Json(serde_json::from_value(patch).expect("a JSON patch"));
+        let field = format!("/spec/template{pointer}");
+        let add = json!([{"op": "add", "path": field, "value": value}]);
+        let patch: Patch<Value> = Patch::Json(serde_json::from_value(add).expect("a JSON patch"));
         self.sets
             .patch(SET, &PatchParams::default(), &patch)
             .await

@@ -29,7 +29,7 @@ impl Stage {
             let options = Options {
                 provider: provider(),
                 real_node: RealNode::Always,
-                ..Options::new(&format!("e2e-{}", std::process::id()))
+                ..Options::new(format!("e2e-{}", std::process::id()))
             };
             let cluster = Cluster::start(options).expect("a cluster with a real node");
             manager::load_image(&cluster, "dev").expect("the manager's image on the node");
