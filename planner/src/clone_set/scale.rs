@@ -3,6 +3,7 @@
 use super::Context;
 use super::create::{Ids, pod_body};
 use super::view::Fate;
+use crate::budget::Loss;
 use crate::effect::{Effect, Target};
 use crate::order::delete_key;
 use crate::reason::Reason;
@@ -48,14 +49,13 @@ impl Context<'_> {
             .saturating_sub(self.goal.kept() as usize)
             .min(surplus);
         let (old_first, old_last) = old.split_at(old_surplus);
-        // Where updated Pods are too few, old ones beyond the partition make up for them.
-        let chosen: Vec<usize> = old_first
-            .iter()
-            .chain(&new)
-            .chain(old_last)
-            .take(surplus)
-            .copied()
-            .collect();
+        // Pods that serve nobody go before those that do: of the old ones those beyond the
+        // partition, of the updated ones any, because another takes their place. Where updated
+        // Pods are too few, old ones within the partition make up for them.
+        let is_free = |i: &&usize| self.pods[**i].loss() == Loss::Nothing;
+        let (free, serving): (Vec<_>, Vec<_>) = old_first.iter().chain(&new).partition(is_free);
+        let all = free.into_iter().chain(serving).chain(old_last);
+        let chosen: Vec<usize> = all.take(surplus).copied().collect();
         for index in chosen {
             self.delete(index, "there are more Pods than replicas");
         }

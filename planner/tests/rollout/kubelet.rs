@@ -49,6 +49,15 @@ impl Kubelet {
             judge(&mut pod, &server.now_text());
         } else {
             let now = server.now_text();
+            // The sync that reports a new generation also stops what it no longer wants. One that
+            // reports none says once more how it found the Pod, with its gates as they are now.
+            if self.is_old {
+                judge(&mut pod, &now);
+            }
+            if pod != old {
+                server.write_status(name, pod);
+                return true;
+            }
             self.check_drained(&pod);
             for (list, statuses) in [
                 ("initContainers", "initContainerStatuses"),

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`server`] and [`kubelet`] (the model), [`world`] (which drives the planner on
 //! it) with [`watchdog`] (what must hold after every write), [`timeline`] (how a rollout is
-//! printed); then the suites: [`goldens`], [`broken`], [`random`].
+//! printed); then the suites: [`goldens`], [`broken`], [`random`], [`sums`].
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +16,7 @@ mod goldens;
 mod kubelet;
 mod random;
 mod server;
+mod sums;
 mod timeline;
 mod watchdog;
 mod world;
