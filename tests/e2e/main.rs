@@ -6,6 +6,8 @@ mod broken;
 mod canary;
 mod crash;
 mod in_place;
+mod many;
+mod process;
 mod scale;
 mod strategy;
 mod writes;

@@ -29,6 +29,7 @@ impl Stage {
             let options = Options {
                 provider: provider(),
                 real_node: RealNode::Always,
+                fake_nodes: 1,
                 ..Options::new(format!("e2e-{}", std::process::id()))
             };
             let cluster = Cluster::start(options).expect("a cluster with a real node");
@@ -39,6 +40,11 @@ impl Stage {
                 quiet: RwLock::new(()),
             }
         })
+    }
+
+    /// Whether the cluster is one of ours, down to its processes.
+    pub fn is_native(&self) -> bool {
+        self.cluster.audit().is_ok()
     }
 
     /// Runs beside other tests.

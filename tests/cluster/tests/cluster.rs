@@ -1,6 +1,6 @@
 //! A real cluster through the library: what the other tests build on.
 //!
-//! Needs root and a filled cache, so it only runs when asked for: `cargo test -p cluster -- --ignored`.
+//! Needs root: these clusters have a real node.
 
 use std::{
     fs,
@@ -36,7 +36,6 @@ fn apply(cluster: &Cluster, yaml: &str) {
 }
 
 #[test]
-#[ignore = "starts a real cluster"]
 fn a_container_restarts_in_place_when_its_image_changes() {
     let cluster = Cluster::start(Options::new("test-in-place")).unwrap();
     assert!(cluster.has_real_node());
@@ -69,7 +68,6 @@ fn a_container_restarts_in_place_when_its_image_changes() {
 }
 
 #[test]
-#[ignore = "starts a real cluster"]
 fn a_registry_serves_only_what_was_pushed() {
     let options = Options {
         registry: true,
@@ -104,7 +102,6 @@ fn a_registry_serves_only_what_was_pushed() {
 }
 
 #[test]
-#[ignore = "starts a real cluster"]
 fn components_stop_pause_and_start_again() {
     let options = Options {
         real_node: RealNode::Never,
@@ -133,7 +130,6 @@ fn components_stop_pause_and_start_again() {
 }
 
 #[test]
-#[ignore = "starts a real cluster"]
 fn a_killed_starter_leaves_nothing() {
     let mut starter = Command::new(env!("CARGO_BIN_EXE_insitu-cluster"))
         .args(["up", "--attached", "--name=test-killed"])
