@@ -92,7 +92,7 @@ async fn it_runs_outside_the_cluster_answers_probes_and_releases_the_lease_when_
     .await;
     let (_, text) = get(metrics, "/metrics").await.expect("metrics");
     for name in [
-        "controller_runtime_reconcile_total",
+        "controller_runtime_active_workers",
         "workqueue_depth",
         "insitu_leader 1",
     ] {
