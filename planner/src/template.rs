@@ -3,7 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+mod canonical;
+mod quantity;
+
+pub use canonical::canonical;
 
 /// What decisions read of a template.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,49 +77,6 @@ fn texts(map: Option<&Value>) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Objects that mean the same empty as absent. Others do not: `emptyDir: {}` is a volume, and an
-/// empty label selector selects everything.
-const EMPTY_MEANS_ABSENT: [&str; 8] = [
-    "resources",
-    "metadata",
-    "labels",
-    "annotations",
-    "nodeSelector",
-    "limits",
-    "requests",
-    "securityContext",
-];
-
-/// `value` with sorted keys and without nulls, empty lists and the empty objects above: two
-/// templates that mean the same are equal in this form, whatever wrote them. Sets taken over from
-/// another controller, and a library update, therefore never roll a Pod.
-pub fn canonical(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|(key, _)| key.as_str());
-            let mut out = Map::new();
-            for (key, value) in entries {
-                let value = canonical(value);
-                let absent = match &value {
-                    Value::Null => true,
-                    Value::Array(list) => list.is_empty(),
-                    Value::Object(map) => {
-                        map.is_empty() && EMPTY_MEANS_ABSENT.contains(&key.as_str())
-                    }
-                    _ => false,
-                };
-                if !absent {
-                    out.insert(key.clone(), value);
-                }
-            }
-            Value::Object(out)
-        }
-        Value::Array(list) => Value::Array(list.iter().map(canonical).collect()),
-        other => other.clone(),
-    }
-}
-
 /// Path of the first field that differs, in the template's own terms
 /// (`spec.template.spec.containers[0].env`), or None when equal.
 pub fn first_difference(old: &Value, new: &Value) -> Option<String> {
@@ -150,23 +112,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn what_serializers_add_makes_no_difference() {
-        let users = json!({"metadata": {"labels": {"app": "web"}},
-            "spec": {"containers": [{"name": "a", "image": "x"}], "volumes": [{"name": "v", "emptyDir": {}}]}});
-        let rewritten = json!({"spec": {"volumes": [{"emptyDir": {}, "name": "v"}],
-            "containers": [{"resources": {}, "image": "x", "name": "a", "env": []}]},
-            "metadata": {"creationTimestamp": null, "labels": {"app": "web"}}});
-        assert_eq!(canonical(&users), canonical(&rewritten));
-    }
-
-    #[test]
-    fn an_empty_object_that_means_something_is_kept() {
-        let every = json!({"labelSelector": {}});
-        assert_ne!(canonical(&every), canonical(&json!({})));
-        assert_ne!(canonical(&json!({"emptyDir": {}})), canonical(&json!({})));
-    }
 
     #[test]
     fn native_sidecars_are_changeable_and_classic_init_containers_are_fixed() {

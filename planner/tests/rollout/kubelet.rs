@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::server::{Server, merge_condition};
-use crate::watchdog::is_ready;
+use crate::watchdog::{is_active, is_ready};
 
 #[derive(Clone, Default)]
 pub(crate) struct Kubelet {
@@ -161,6 +161,9 @@ impl Kubelet {
     pub(crate) fn crash(server: &mut Server, name: &str) {
         let mut pod = server.pods[name].clone();
         let now = server.now_text();
+        if !is_active(&pod) {
+            return;
+        }
         let Some(status) = pod.pointer_mut("/status/containerStatuses/0") else {
             return;
         };

@@ -31,6 +31,7 @@ enum Event {
     Observe(usize),
     ObserveAll,
     Reconcile,
+    ReconcilePartly(u8),
     Tick,
 }
 
@@ -97,7 +98,8 @@ fn event() -> impl Strategy<Value = Event> {
         4 => Just(Event::KubeletRound),
         5 => (0..6usize).prop_map(Event::Observe),
         4 => Just(Event::ObserveAll),
-        12 => Just(Event::Reconcile),
+        10 => Just(Event::Reconcile),
+        4 => any::<u8>().prop_map(Event::ReconcilePartly),
         4 => Just(Event::Tick),
     ]
 }
@@ -144,6 +146,7 @@ fn happen(world: &mut World, event: Event) {
         Event::Reconcile => {
             world.reconcile();
         }
+        Event::ReconcilePartly(mask) => world.reconcile_partly(mask),
         Event::Tick => world.tick(),
     }
 }

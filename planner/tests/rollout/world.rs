@@ -163,6 +163,19 @@ impl World {
         written
     }
 
+    /// A pass of a controller that ends half-way: effects go out in another order, only those of
+    /// `mask` reach the server, and nothing is reported.
+    pub(crate) fn reconcile_partly(&mut self, mask: u8) {
+        let plan = self.plan();
+        plan.check().unwrap();
+        let watchdog = Watchdog::new(&self.valid(), &plan, &self.server);
+        for (i, effect) in plan.effects.iter().enumerate().rev() {
+            if mask >> (i % 8) & 1 == 1 {
+                self.perform(effect, &watchdog);
+            }
+        }
+    }
+
     fn perform(&mut self, effect: &Effect, watchdog: &Watchdog) -> bool {
         let view: Vec<&Value> = self.view.values().collect();
         let name = effect.name().to_owned();
