@@ -1,0 +1,53 @@
+//! What a process has used so far, from /proc.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+/// Of every Linux that runs Kubernetes; USER_HZ of the kernel's interface.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A process by its ID.
+#[derive(Clone, Copy)]
+pub(crate) struct Process(pub(crate) u32);
+
+impl Process {
+    /// Seconds of CPU, user and system.
+    pub(crate) fn cpu_s(self) -> Result<f64> {
+        let stat = self.read("stat")?;
+        // The name of the program may hold anything, and ends at the last parenthesis.
+        let fields = stat
+            .rsplit_once(')')
+            .context("no name in stat")?
+            .1
+            .split_whitespace();
+        let times = fields.skip(11).take(2).map(str::parse::<u32>);
+        let ticks: u32 = times.collect::<Result<Vec<_>, _>>()?.iter().sum();
+        Ok(f64::from(ticks) / TICKS_PER_SECOND)
+    }
+
+    /// Resident memory in MB.
+    pub(crate) fn rss_mb(self) -> Result<f64> {
+        self.megabytes("VmRSS:")
+    }
+
+    /// The most it ever was.
+    pub(crate) fn rss_peak_mb(self) -> Result<f64> {
+        self.megabytes("VmHWM:")
+    }
+
+    fn megabytes(self, key: &str) -> Result<f64> {
+        let status = self.read("status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next());
+        Ok(kilobytes
+            .with_context(|| format!("no {key} in status"))?
+            .parse::<f64>()?
+            / 1024.0)
+    }
+
+    fn read(self, file: &str) -> Result<String> {
+        let path = format!("/proc/{}/{file}", self.0);
+        fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))
+    }
+}
