@@ -80,6 +80,7 @@ impl Controller {
             pods: self.pods.owned(&uid),
             orphans: self.pods.orphans(&key.namespace),
             revisions: self.revisions.owned(&uid),
+            orphan_revisions: self.revisions.orphans(&key.namespace),
             held: self.holds.lock().held(key).0,
             effects_max: self.effects_max,
         })
@@ -286,6 +287,7 @@ fn kind(effect: &Effect) -> &'static str {
         Effect::RenumberRevision { .. } => "RenumberRevision",
         Effect::DeleteRevision { .. } => "DeleteRevision",
         Effect::Adopt { .. } => "Adopt",
+        Effect::AdoptRevision { .. } => "AdoptRevision",
         Effect::Release { .. } => "Release",
         Effect::CreatePod { .. } => "CreatePod",
         Effect::DeletePod { .. } => "DeletePod",

@@ -51,6 +51,7 @@ pub(crate) fn of_effect(
             "its readiness gate".into(),
         ),
         Effect::CreateRevision { .. }
+        | Effect::AdoptRevision { .. }
         | Effect::RenumberRevision { .. }
         | Effect::DeleteRevision { .. } => ("Revision", "FailedRevision", "the revision".into()),
     };

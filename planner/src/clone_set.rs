@@ -60,10 +60,14 @@ impl Goal {
 /// Decides what to do about `s`.
 pub fn plan(s: &Snapshot) -> Plan {
     let (mut effects, owned) = ownership::claim(s);
+    let adoptions = ownership::claim_revisions(s);
+    if !adoptions.is_empty() {
+        return before_revision(s, adoptions, 0, &owned);
+    }
     let update = match revision::wanted(s) {
         Wanted::Is(update) => update,
         Wanted::Write { effect, collisions } => {
-            return before_revision(s, effect, collisions, &owned);
+            return before_revision(s, vec![effect], collisions, &owned);
         }
     };
     let goal = goal(s, update);
@@ -140,13 +144,14 @@ fn newest_in_use<'a>(s: &'a Snapshot, update: &Revision) -> Option<&'a Arc<Revis
 
 /// Nothing is decided about Pods before their template is recorded: whoever takes over after a
 /// crash could not tell what they were made from.
-fn before_revision(s: &Snapshot, effect: Effect, collisions: i32, owned: &[&Arc<Pod>]) -> Plan {
+fn before_revision(
+    s: &Snapshot,
+    effects: Vec<Effect>,
+    collisions: i32,
+    owned: &[&Arc<Pod>],
+) -> Plan {
     let counts = Counts::of_all(owned.iter().map(AsRef::as_ref));
-    let effects = if s.is_deleting() {
-        Vec::new()
-    } else {
-        vec![effect]
-    };
+    let effects = if s.is_deleting() { Vec::new() } else { effects };
     Plan {
         effects,
         status: status::before_revision(s, &counts, collisions),

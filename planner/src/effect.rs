@@ -71,6 +71,15 @@ pub enum Effect {
         /// Whether there is a list to add it to.
         has_references: bool,
     },
+    /// Become the controller of a revision without one: its Pods cannot be told apart without it.
+    AdoptRevision {
+        /// Which revision.
+        target: Target,
+        /// The owner reference to add.
+        owner: Value,
+        /// Whether there is a list to add it to.
+        has_references: bool,
+    },
     /// Let go of a Pod whose labels left the selector.
     Release {
         /// Which Pod.
@@ -139,6 +148,7 @@ impl Effect {
             Self::RenumberRevision { target, .. }
             | Self::DeleteRevision { target }
             | Self::Adopt { target, .. }
+            | Self::AdoptRevision { target, .. }
             | Self::Release { target, .. }
             | Self::DeletePod { target, .. }
             | Self::Drain { target, .. }
@@ -154,6 +164,7 @@ impl Effect {
             Self::RenumberRevision { target, .. }
             | Self::DeleteRevision { target }
             | Self::Adopt { target, .. }
+            | Self::AdoptRevision { target, .. }
             | Self::Release { target, .. }
             | Self::DeletePod { target, .. }
             | Self::Drain { target, .. }
@@ -172,6 +183,7 @@ impl Effect {
             | Self::RenumberRevision { .. }
             | Self::DeleteRevision { .. }
             | Self::Adopt { .. }
+            | Self::AdoptRevision { .. }
             | Self::Release { .. }
             | Self::CreatePod { .. }
             | Self::OpenGate { .. } => Disruption::None,

@@ -56,6 +56,23 @@ pub(crate) fn claim(s: &Snapshot) -> (Vec<Effect>, Vec<&Arc<Pod>>) {
     (effects, owned)
 }
 
+/// Adoptions of revisions that are due. A set that was deleted with `--cascade=orphan` and made
+/// again finds its Pods' revisions by them; without, their names would be taken for ever.
+pub(crate) fn claim_revisions(s: &Snapshot) -> Vec<Effect> {
+    let ours = s.orphan_revisions.iter().filter(|revision| {
+        let metadata = &revision.metadata;
+        let labels = metadata.labels.clone().unwrap_or_default();
+        let wanted = s.set.selector.matches(&labels) && revision.template.is_object();
+        wanted && metadata.deletion_timestamp.is_none()
+    });
+    ours.map(|revision| Effect::AdoptRevision {
+        target: Target::of(&revision.metadata),
+        owner: owner_reference(s),
+        has_references: revision.metadata.owner_references.is_some(),
+    })
+    .collect()
+}
+
 /// How many of `effects` adopt a Pod.
 pub(crate) fn adoptions(effects: &[Effect]) -> usize {
     let adopts = |effect: &&Effect| matches!(effect, Effect::Adopt { .. });

@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub orphans: Vec<Arc<Pod>>,
     /// Revisions whose controller is the set.
     pub revisions: Vec<Arc<Revision>>,
+    /// Revisions of the namespace that have no controller.
+    pub orphan_revisions: Vec<Arc<Revision>>,
     /// Pods (by UID) that a write failed on a moment ago, and what the server said: they are left
     /// alone for now, so that one Pod that cannot be changed never stops the others.
     pub held: BTreeMap<String, String>,

@@ -24,6 +24,7 @@ fn snapshot(spec: &Value, status: &Value) -> Snapshot {
         set: Valid::new(set).map_err(|(_, errors)| errors).unwrap(),
         pods: Vec::new(),
         orphans: Vec::new(),
+        orphan_revisions: Vec::new(),
         revisions: vec![Arc::new(Revision::new(metadata, 1, template))],
         held: BTreeMap::new(),
         effects_max: 100,

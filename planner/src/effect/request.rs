@@ -70,6 +70,14 @@ impl Effect {
                 let body = adopt(target, owner, *has_references);
                 (Verb::JsonPatch, Resource::Pods, body)
             }
+            Self::AdoptRevision {
+                target,
+                owner,
+                has_references,
+            } => {
+                let body = adopt(target, owner, *has_references);
+                (Verb::JsonPatch, Resource::ControllerRevisions, body)
+            }
             Self::Release { target, index } => {
                 (Verb::JsonPatch, Resource::Pods, release(target, *index))
             }

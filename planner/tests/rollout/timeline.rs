@@ -58,7 +58,7 @@ impl Timeline {
             Effect::CreateRevision { .. } => format!("record {name}"),
             Effect::RenumberRevision { .. } => format!("{name} is the newest again"),
             Effect::DeleteRevision { .. } => format!("forget {name}"),
-            Effect::Adopt { .. } => format!("adopt {name}"),
+            Effect::Adopt { .. } | Effect::AdoptRevision { .. } => format!("adopt {name}"),
             Effect::Release { .. } => format!("release {name}"),
             Effect::CreatePod { revision, .. } => format!("create {name} at {revision}"),
             Effect::DeletePod { why, .. } => format!("delete {name}: {why}"),

@@ -116,7 +116,12 @@ impl World {
                 .any(|o| o["controller"] == true)
         };
         let decode = |pod: &Value| -> Arc<Pod> { Arc::new(Pod::deserialize(pod).unwrap()) };
-        let revisions = self.server.revisions.values();
+        let decode_revision = |r: &Value| Arc::new(Revision::deserialize(r).unwrap());
+        let (revisions, orphan_revisions) = self
+            .server
+            .revisions
+            .values()
+            .partition::<Vec<_>, _>(controlled);
         let snapshot = Snapshot {
             now: self.server.now,
             set: self.valid(),
@@ -127,9 +132,8 @@ impl World {
                 .filter(|pod| !controlled(pod))
                 .map(decode)
                 .collect(),
-            revisions: revisions
-                .map(|r| Arc::new(Revision::deserialize(r).unwrap()))
-                .collect(),
+            revisions: revisions.into_iter().map(decode_revision).collect(),
+            orphan_revisions: orphan_revisions.into_iter().map(decode_revision).collect(),
             held: self.held.clone(),
             effects_max: 100,
         };

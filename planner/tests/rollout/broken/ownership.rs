@@ -50,3 +50,28 @@ fn a_deleted_set_plans_nothing() {
     assert_eq!(world.ready_reason(), "Deleting");
     assert!(!world.is_ready());
 }
+
+/// Bug: the revisions of a set that was deleted with `--cascade=orphan` and made again kept the
+/// names that it wanted to give, and it asked for them for ever.
+#[test]
+fn a_set_made_again_adopts_its_revisions_and_restarts_nothing() {
+    let mut world = World::running(2, &in_place("InPlaceIfPossible"));
+    let uids = world.uids();
+    for revision in world.server.revisions.values_mut() {
+        revision["metadata"]["ownerReferences"] = json!([]);
+    }
+    orphan(&mut world);
+    world.set["metadata"]["uid"] = "another-uid".into();
+    world.set["status"] = Value::Null;
+    world.settle();
+    assert_eq!(world.uids(), uids);
+    assert_eq!(world.server.revisions.len(), 1);
+    let owners = |object: &Value| object["metadata"]["ownerReferences"][0]["uid"].clone();
+    let all = world
+        .server
+        .pods
+        .values()
+        .chain(world.server.revisions.values());
+    assert!(all.map(owners).all(|uid| uid == "another-uid"));
+    assert!(world.is_ready());
+}

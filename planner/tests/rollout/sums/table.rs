@@ -110,6 +110,7 @@ impl Case {
             set: self.set(),
             pods,
             orphans: Vec::new(),
+            orphan_revisions: Vec::new(),
             revisions: vec![Self::revision(OLD, 1), Self::revision(NEW, 2)],
             held: std::collections::BTreeMap::new(),
             effects_max: 100,
