@@ -13,14 +13,15 @@ use crate::steps::Steps;
 /// When the next Pod follows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// After a pause, which is not counted. Its length differs from Pod to Pod, so that the updates
-    /// meet the kubelet, which looks at its containers once a second, at every moment of that
-    /// second alike.
+    /// After a pause, which is not counted. It is no multiple of the second at which the kubelet
+    /// looks at its containers, so an update does not begin where the last one ended.
     Paused,
-    /// At once, as a rollout of one Pod at a time goes: each update begins when the last one ends,
-    /// which is always the same moment of the kubelet's second.
+    /// At once, as a rollout of one Pod at a time goes. Each update then begins just after the
+    /// kubelet has looked, and waits almost a second until it does so again.
     BackToBack,
 }
+
+const PAUSE: Duration = Duration::from_millis(1500);
 
 /// One Pod after the other.
 #[derive(Debug, Serialize)]
@@ -41,9 +42,9 @@ pub(crate) async fn measure(
     let before = pods.by_name().await?;
     let mut events = Follow::start(pods).await?;
     let (mut log, mut took) = (Vec::new(), Vec::new());
-    for (n, name) in names.iter().enumerate() {
+    for name in names {
         if pace == Pace::Paused {
-            tokio::time::sleep(pause(n)).await;
+            tokio::time::sleep(PAUSE).await;
         }
         let before = before.get(name).context("a Pod is gone")?;
         took.push(
@@ -87,11 +88,4 @@ async fn update(
             return Ok(at - start);
         }
     }
-}
-
-/// From 1 to 2 seconds; multiples of the golden ratio fill any interval evenly.
-fn pause(n: usize) -> Duration {
-    const GOLDEN: f64 = 0.618_033_988_749_895;
-    let n = u32::try_from(n).unwrap_or_default();
-    Duration::from_secs_f64(1.0 + (f64::from(n) * GOLDEN).fract())
 }

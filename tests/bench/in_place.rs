@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::floor::{self, Floor, Pace};
 use crate::pods::{MAIN, Pods};
-use crate::serial::{self, Serial};
+use crate::serial::{self, CALM, Serial};
 use crate::stage::{self, Stage};
 use crate::steps::Steps;
 use crate::table::{Goal, Table};
@@ -74,9 +74,10 @@ async fn floors(bare: &Shop, count: u32) -> Result<(Floor, Floor)> {
     let names: Vec<String> = (0..count).map(|n| format!("floor-{n}")).collect();
     pods.create(&names, &pod(), 4).await?;
     pods.all_ready(names.len()).await?;
+    tokio::time::sleep(CALM).await;
     let recorder = Recorder::start(bare.pods.clone(), &pods.selector()).await;
     let paused = floor::measure(&pods, &names, V2, Pace::Paused).await?;
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    tokio::time::sleep(CALM).await;
     let back_to_back = floor::measure(&pods, &names, V3, Pace::BackToBack).await?;
     let (harm, flaps) = (recorder.ready_on_old().len(), recorder.flaps().len());
     if harm + flaps > 0 {

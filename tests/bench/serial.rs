@@ -1,7 +1,7 @@
 //! The manager's turn: the same Pods, one at a time, driven by a CloneSet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use harness::{Recorder, Shop};
@@ -14,6 +14,9 @@ use crate::pods::Pod;
 use crate::set::Set;
 use crate::steps::Steps;
 use crate::wait::Progress;
+
+/// For how long things may calm down.
+pub(crate) const CALM: Duration = Duration::from_secs(3);
 
 /// One rollout.
 #[derive(Debug, Serialize)]
@@ -38,6 +41,8 @@ pub(crate) async fn measure(
 ) -> Result<Serial> {
     let set = Set::new(shop, manager, count);
     set.create(pod, &json!(1)).await?;
+    // The kubelet is still busy with Pods that have just become Ready.
+    tokio::time::sleep(CALM).await;
     let before = set.pods.by_name().await?;
     let recorder = Recorder::start(shop.pods.clone(), &set.pods.selector()).await;
     let mut events = Follow::start(&set.pods).await?;
@@ -53,7 +58,7 @@ pub(crate) async fn measure(
 
     // What may never happen could still do so in the moments after the last Pod.
     set.settled(generation).await?;
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    tokio::time::sleep(CALM).await;
     let after = set.pods.by_name().await?;
     ensure!(uids(&before) == uids(&after), "Pods were replaced");
     let (ready_on_old, flaps) = (recorder.ready_on_old().len(), recorder.flaps().len());
