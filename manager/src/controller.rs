@@ -218,8 +218,9 @@ impl Controller {
                 "error"
             }
         };
-        self.metrics
-            .reconciled(NAME, result, started.elapsed().as_secs_f64());
-        (thought * REST_FACTOR).min(REST_MAX)
+        let took = started.elapsed();
+        self.metrics.reconciled(NAME, result, took.as_secs_f64());
+        // While its writes were under way the set has rested already.
+        (thought * REST_FACTOR).min(REST_MAX).saturating_sub(took)
     }
 }

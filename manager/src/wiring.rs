@@ -12,6 +12,10 @@ use crate::events::Events;
 use crate::health::Check;
 use crate::run::{Controllers, Parts};
 
+/// Effects per pass for each write that may be in flight: the slowest of a pass should not leave
+/// the others idle, and the last of a pass should not be decided on old facts.
+const EFFECTS_PER_WRITE: usize = 2;
+
 /// Everything about CloneSets.
 pub struct CloneSets {
     controller: Arc<Controller>,
@@ -25,7 +29,7 @@ pub struct CloneSets {
 /// Begins the watches and wires the controller to them.
 pub fn start(parts: &Parts) -> CloneSets {
     let sets: Arc<Cache<CachedSet>> = Arc::new(Cache::new(without_managed_fields));
-    let pods: Arc<Cache<Pod>> = Arc::new(Cache::new(trim_pod));
+    let pods: Arc<Cache<Pod>> = Arc::new(Cache::new(without_managed_fields));
     let revisions: Arc<Cache<Revision>> = Arc::new(Cache::new(without_managed_fields));
     let (events, publish) = Events::new(parts.clients.calls.clone(), parts.shutdown.clone());
     parts.tracker.spawn(publish);
@@ -36,7 +40,7 @@ pub fn start(parts: &Parts) -> CloneSets {
         client: parts.clients.calls.clone(),
         events,
         metrics: parts.metrics.clone(),
-        effects_max: parts.args.max_concurrent_writes,
+        effects_max: parts.args.max_concurrent_writes * EFFECTS_PER_WRITE,
     });
     watch(parts, "CloneSet", &sets);
     watch(parts, "Pod", &pods);
@@ -84,15 +88,6 @@ where
     parts
         .metrics
         .on_scrape(move |metrics| metrics.set_cache_objects(kind, cache.len()));
-}
-
-/// What nobody decides by, and what would cost more memory than all the rest.
-fn trim_pod(pod: &mut Pod) {
-    const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-    pod.metadata.managed_fields = None;
-    if let Some(annotations) = &mut pod.metadata.annotations {
-        annotations.remove(APPLIED);
-    }
 }
 
 impl Controllers for CloneSets {

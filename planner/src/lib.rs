@@ -10,6 +10,7 @@ pub mod budget;
 pub mod clone_set;
 pub mod effect;
 pub mod in_place;
+pub mod metadata;
 pub mod order;
 pub mod ownership;
 pub mod plan;

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 #[derive(kube::Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = k8s_openapi::api::core::v1::Pod)]
 pub struct Pod {
-    /// Trimmed by the cache: no managed fields.
+    /// See [`crate::metadata`]: what decisions need of it.
+    #[serde(deserialize_with = "crate::metadata::slim")]
     pub metadata: ObjectMeta,
     /// See [`PodSpec`].
     #[serde(default)]

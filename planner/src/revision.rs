@@ -34,6 +34,7 @@ pub struct Revision {
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Wire {
+    #[serde(deserialize_with = "crate::metadata::slim")]
     metadata: ObjectMeta,
     #[serde(default)]
     revision: i64,
