@@ -225,6 +225,14 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Chooses an effect, unless there are more already than will be carried out: the next pass
+    /// decides about the rest, and a patch is not built for nothing.
+    pub(crate) fn push(&mut self, effect: impl FnOnce() -> Effect) {
+        if self.effects.len() < self.s.effects_max {
+            self.effects.push(effect());
+        }
+    }
+
     /// Looks again at `at`, or sooner.
     pub(crate) fn wake(&mut self, at: Timestamp) {
         self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));

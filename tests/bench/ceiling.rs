@@ -7,18 +7,28 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use futures::channel::mpsc::{self, UnboundedSender};
 use futures::stream::{self, StreamExt, TryStreamExt};
+use serde::Serialize;
 
 use crate::follow::{Follow, Seen};
 use crate::pods::{Pod, Pods};
+use crate::process::Machine;
 use crate::wait::Progress;
 
-/// Updates all of `before` to `image` with `drivers` writes of each sort in flight; gives Pods per
-/// second until the last one is Ready on its new container.
-pub(crate) async fn measure(pods: &Pods, image: &str, drivers: usize) -> Result<f64> {
+/// Measured with a number of drivers.
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct Ceiling {
+    drivers: usize,
+    pub(crate) pods_per_s: f64,
+    idle_share: f64,
+}
+
+/// Updates all `pods` to `image` with `drivers` writes of each sort in flight, until the last one
+/// is Ready on its new container.
+pub(crate) async fn measure(pods: &Pods, image: &str, drivers: usize) -> Result<Ceiling> {
     let before = pods.by_name().await?;
     let mut events = Follow::start(pods).await?;
     let (due, opening) = mpsc::unbounded();
-    let start = Instant::now();
+    let (start, machine) = (Instant::now(), Machine::now()?);
     let patches = stream::iter(before.keys()).map(|name| async move {
         pods.drain(name).await?;
         pods.image(name, image).await.map(drop)
@@ -27,8 +37,13 @@ pub(crate) async fn measure(pods: &Pods, image: &str, drivers: usize) -> Result<
     let openings = opening.map(|name: String| async move { pods.open(&name).await });
     let openings = openings.buffer_unordered(drivers).try_collect::<()>();
     let ((), (), end) = tokio::try_join!(patches, openings, follow(&mut events, &before, due))?;
-    let count = u32::try_from(before.len())?;
-    Ok(f64::from(count) / (end - start).as_secs_f64())
+    let pods_per_s = f64::from(u32::try_from(before.len())?) / (end - start).as_secs_f64();
+    println!("  ceiling with {drivers} drivers: {pods_per_s:.1} Pods/s");
+    Ok(Ceiling {
+        drivers,
+        pods_per_s,
+        idle_share: machine.idle_share()?,
+    })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

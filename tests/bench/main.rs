@@ -14,6 +14,7 @@ mod set;
 mod stage;
 mod steps;
 mod table;
+mod update;
 mod wait;
 
 use std::fs;

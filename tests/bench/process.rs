@@ -1,4 +1,4 @@
-//! What a process has used so far, from /proc.
+//! What a process has used so far, and what the machine has left, from /proc.
 
 use std::fs;
 
@@ -49,5 +49,40 @@ impl Process {
     fn read(self, file: &str) -> Result<String> {
         let path = format!("/proc/{}/{file}", self.0);
         fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))
+    }
+}
+
+/// The whole machine's CPU time so far, in ticks.
+#[derive(Clone, Copy)]
+pub(crate) struct Machine {
+    idle: f64,
+    total: f64,
+}
+
+impl Machine {
+    pub(crate) fn now() -> Result<Self> {
+        let stat = fs::read_to_string("/proc/stat").context("failed to read /proc/stat")?;
+        let line = stat.lines().next().context("/proc/stat is empty")?;
+        let ticks = line.split_whitespace().skip(1).map(str::parse::<f64>);
+        let ticks: Vec<f64> = ticks.collect::<Result<_, _>>()?;
+        // user, nice, system, idle, waiting for disks, ...
+        let idle = ticks.iter().skip(3).take(2).sum();
+        // Guests, which come last, are counted as users already.
+        Ok(Self {
+            idle,
+            total: ticks.iter().take(8).sum(),
+        })
+    }
+
+    /// The share of its CPUs that had nothing to do since then: near nothing means that the machine
+    /// was the limit, not who was measured.
+    pub(crate) fn idle_share(self) -> Result<f64> {
+        let now = Self::now()?;
+        let total = now.total - self.total;
+        Ok(if total > 0.0 {
+            (now.idle - self.idle) / total
+        } else {
+            0.0
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! A rollout of many Pods at once on fake nodes: the manager against what the API server allows.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cluster::{Cluster, Options, RealNode};
@@ -9,33 +9,35 @@ use harness::Shop;
 use harness::writes::Writes;
 use serde_json::{Value, json};
 
-use crate::ceiling;
-use crate::manager::{Counters, Manager};
+use crate::ceiling::{self, Ceiling};
+use crate::manager::Manager;
 use crate::pods::{MAIN, Pods};
-use crate::serial::uids;
 use crate::set::Set;
 use crate::stage::{self, Stage};
 use crate::table::{Goal, Table};
+use crate::update::{self, Update};
 
 const V1: &str = "docker.io/local/app:v1";
-/// Tried for the ceiling, each with its own image.
-const DRIVERS: [(usize, &str); 3] = [
-    (8, "docker.io/local/app:v2"),
-    (16, "docker.io/local/app:v3"),
-    (32, "docker.io/local/app:v4"),
+/// Each is rolled out once by both sides.
+const IMAGES: [&str; 3] = [
+    "docker.io/local/app:v2",
+    "docker.io/local/app:v3",
+    "docker.io/local/app:v4",
 ];
+/// Tried for the ceiling.
+const DRIVERS: [usize; 3] = [8, 16, 32];
 /// For how long things may calm down, and for how long a settled set is watched.
-const CALM: Duration = Duration::from_secs(5);
+pub(crate) const CALM: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(30);
 
-/// What the update cost.
-struct Update {
-    took_s: f64,
-    cpu_s: f64,
-    counters: Counters,
-    writes: Vec<(String, usize)>,
-    events: usize,
-    kept: usize,
+/// What creating cost, and doing nothing before and after.
+struct Rest {
+    idle_mb: f64,
+    create_s: f64,
+    create_cpu_s: f64,
+    create_passes: f64,
+    idle_writes: usize,
+    idle_cpu_s: f64,
 }
 
 /// Fake nodes only: a thousand Pods each.
@@ -62,68 +64,22 @@ pub(crate) async fn run(cluster: &Cluster, binary: &Path, count: u32) -> Result<
     let create_s = set.create(&pod(), &json!("100%")).await?.as_secs_f64();
     let create_cpu_s = manager.process.cpu_s()? - cpu;
     let create_passes = manager.counters().await?.passes - before.passes;
-    tokio::time::sleep(CALM).await;
-    println!("  CloneSet of {count} Pods: update");
-    let update = update(cluster, &shop, &manager, &set).await?;
-    println!("  settled: {} s without a change", IDLE.as_secs());
-    let writes = Writes::from_now(cluster).context("no audit log")?;
-    let cpu = manager.process.cpu_s()?;
-    tokio::time::sleep(IDLE).await;
-    let idle_cpu_s = manager.process.cpu_s()? - cpu;
-    let namespace = &shop.namespace;
-    let idle_writes: usize =
-        writes.of_manager(namespace).values().sum::<usize>() + writes.events_of_manager(namespace);
-
-    let pods = f64::from(count);
-    let ceiling = ceilings.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
-    let (rate, total) = (
-        pods / update.took_s,
-        update.writes.iter().map(|(_, n)| n).sum::<usize>(),
-    );
-    let mut table = Table::new(format!("Rollout, all at once, {count} Pods on fake nodes"));
-    table.count("pods", usize::try_from(count)?, Goal::None);
-    table.row("create_s", create_s, 1, Goal::None);
-    table.row("update_s", update.took_s, 1, Goal::None);
-    table.row("pods_per_s", rate, 1, Goal::None);
-    table.row("ceiling_pods_per_s", ceiling, 1, Goal::None);
-    table.row("ratio", rate / ceiling, 2, Goal::AtLeast(0.7));
-    table.row(
-        "cpu_ms_per_pod",
-        update.cpu_s * 1000.0 / pods,
-        2,
-        Goal::AtMost(2.5),
-    );
-    table.row(
-        "writes_per_pod",
-        f64::from(u32::try_from(total)?) / pods,
-        2,
-        Goal::None,
-    );
-    table.count("events", update.events, Goal::None);
-    table.count("uids_kept", update.kept, Goal::AtLeast(pods));
-    table.row("rss_idle_mb", idle_mb, 1, Goal::None);
-    let rss_goal = if count <= 1000 {
-        Goal::AtMost(40.0)
-    } else {
-        Goal::None
+    let mut updates = Vec::new();
+    for image in IMAGES {
+        tokio::time::sleep(CALM).await;
+        println!("  CloneSet of {count} Pods: update");
+        updates.push(update::measure(cluster, &shop.namespace, &manager, (&set, image)).await?);
+    }
+    let (idle_writes, idle_cpu_s) = idle(cluster, &shop, &manager).await?;
+    let rest = Rest {
+        idle_mb,
+        create_s,
+        create_cpu_s,
+        create_passes,
+        idle_writes,
+        idle_cpu_s,
     };
-    table.row("rss_mb", manager.process.rss_mb()?, 1, rss_goal);
-    table.row("rss_peak_mb", manager.process.rss_peak_mb()?, 1, Goal::None);
-    table.count("idle_writes", idle_writes, Goal::AtMost(0.0));
-    table.row("idle_cpu_s", idle_cpu_s, 2, Goal::None);
-    table.row("passes", update.counters.passes, 0, Goal::None);
-    table.print();
-
-    let mut result = table.json();
-    result["ceilings"] = ceilings
-        .iter()
-        .map(|(n, rate)| json!({"drivers": n, "pods_per_s": rate}))
-        .collect();
-    result["writes_total"] = update.writes.into_iter().collect::<Value>();
-    result["passes_s"] = json!(update.counters.passes_s);
-    result["create_cpu_ms_per_pod"] = json!(create_cpu_s * 1000.0 / pods);
-    result["create_passes"] = json!(create_passes);
-    crate::write(&format!("rollout-{count}.json"), &result)
+    report(count, &manager, &ceilings, &updates, &rest)
 }
 
 /// The Pod of both sides.
@@ -137,8 +93,7 @@ fn pod() -> Value {
     })
 }
 
-/// Pods per second by number of drivers.
-async fn ceilings(client: kube::Client, count: u32) -> Result<Vec<(usize, f64)>> {
+async fn ceilings(client: kube::Client, count: u32) -> Result<Vec<Ceiling>> {
     let shop = Shop::open(client, "bench-ceiling").await;
     let pods = Pods::new(shop.client.clone(), &shop.namespace, "ceiling");
     let names: Vec<String> = (0..count).map(|n| format!("ceiling-{n}")).collect();
@@ -146,44 +101,85 @@ async fn ceilings(client: kube::Client, count: u32) -> Result<Vec<(usize, f64)>>
     pods.create(&names, &pod(), 16).await?;
     pods.all_ready(names.len()).await?;
     let mut ceilings = Vec::new();
-    for (drivers, image) in DRIVERS {
+    for (drivers, image) in DRIVERS.into_iter().zip(IMAGES) {
         tokio::time::sleep(CALM).await;
-        let rate = ceiling::measure(&pods, image, drivers).await?;
-        println!("  ceiling with {drivers} drivers: {rate:.1} Pods/s");
-        ceilings.push((drivers, rate));
+        ceilings.push(ceiling::measure(&pods, image, drivers).await?);
     }
     pods.delete().await?;
     shop.close().await;
     Ok(ceilings)
 }
 
-async fn update(
-    cluster: &Cluster,
-    shop: &Shop,
-    manager: &Manager,
-    set: &Set<'_>,
-) -> Result<Update> {
-    let before = set.pods.by_name().await?;
+/// What is written, and what CPU is used, while nothing changes.
+async fn idle(cluster: &Cluster, shop: &Shop, manager: &Manager) -> Result<(usize, f64)> {
+    println!("  settled: {} s without a change", IDLE.as_secs());
     let writes = Writes::from_now(cluster).context("no audit log")?;
-    let (cpu, counters) = (manager.process.cpu_s()?, manager.counters().await?);
-    let start = Instant::now();
-    let generation = set.image(DRIVERS[0].1).await?;
-    set.settled(generation).await?;
-    let took_s = start.elapsed().as_secs_f64();
+    let cpu = manager.process.cpu_s()?;
+    tokio::time::sleep(IDLE).await;
     let cpu_s = manager.process.cpu_s()? - cpu;
-    let after = manager.counters().await?;
-    // Events and the last counts of the status may come a little later; they belong to it.
-    tokio::time::sleep(CALM).await;
-    let pods = set.pods.by_name().await?;
-    Ok(Update {
-        took_s,
-        cpu_s,
-        counters: Counters {
-            passes: after.passes - counters.passes,
-            passes_s: after.passes_s - counters.passes_s,
-        },
-        writes: writes.of_manager(&shop.namespace).into_iter().collect(),
-        events: writes.events_of_manager(&shop.namespace),
-        kept: uids(&before).intersection(&uids(&pods)).count(),
-    })
+    let namespace = &shop.namespace;
+    let count = writes.of_manager(namespace).values().sum::<usize>();
+    Ok((count + writes.events_of_manager(namespace), cpu_s))
+}
+
+/// Rates are the best of their rounds, on both sides; costs are means.
+fn report(
+    count: u32,
+    manager: &Manager,
+    ceilings: &[Ceiling],
+    updates: &[Update],
+    rest: &Rest,
+) -> Result<()> {
+    let pods = f64::from(count);
+    let best = |rates: &mut dyn Iterator<Item = f64>| rates.fold(0.0, f64::max);
+    let ceiling = best(&mut ceilings.iter().map(|ceiling| ceiling.pods_per_s));
+    let rate = best(&mut updates.iter().map(|update| pods / update.took_s));
+    let mean = |of: fn(&Update) -> f64| crate::mean(updates.iter().map(of));
+    let kept = updates
+        .iter()
+        .map(|update| update.uids_kept)
+        .min()
+        .unwrap_or_default();
+    let events = updates
+        .iter()
+        .map(|update| update.events)
+        .max()
+        .unwrap_or_default();
+    let rss_goal = if count <= 1000 {
+        Goal::AtMost(40.0)
+    } else {
+        Goal::None
+    };
+
+    let mut table = Table::new(format!("Rollout, all at once, {count} Pods on fake nodes"));
+    table.row("pods", pods, 0, Goal::None);
+    table.row("create_s", rest.create_s, 1, Goal::None);
+    table.row("update_s", pods / rate, 1, Goal::None);
+    table.row("pods_per_s", rate, 1, Goal::None);
+    table.row("ceiling_pods_per_s", ceiling, 1, Goal::None);
+    table.row("ratio", rate / ceiling, 2, Goal::AtLeast(0.7));
+    table.row(
+        "cpu_ms_per_pod",
+        mean(|u| u.cpu_s) * 1000.0 / pods,
+        2,
+        Goal::AtMost(2.5),
+    );
+    table.row("writes_per_pod", mean(Update::writes) / pods, 2, Goal::None);
+    table.count("events", events, Goal::None);
+    table.count("uids_kept", kept, Goal::AtLeast(pods));
+    table.row("rss_idle_mb", rest.idle_mb, 1, Goal::None);
+    table.row("rss_mb", manager.process.rss_mb()?, 1, rss_goal);
+    table.row("rss_peak_mb", manager.process.rss_peak_mb()?, 1, Goal::None);
+    table.count("idle_writes", rest.idle_writes, Goal::AtMost(0.0));
+    table.row("idle_cpu_s", rest.idle_cpu_s, 2, Goal::None);
+    table.row("passes", mean(|u| u.passes), 0, Goal::None);
+    table.row("mean_update_s", mean(|u| u.took_s), 1, Goal::None);
+    table.print();
+
+    let mut result = table.json();
+    result["ceilings"] = json!(ceilings);
+    result["updates"] = json!(updates);
+    result["create_cpu_ms_per_pod"] = json!(rest.create_cpu_s * 1000.0 / pods);
+    result["create_passes"] = json!(rest.create_passes);
+    crate::write(&format!("rollout-{count}.json"), &result)
 }

@@ -82,9 +82,9 @@ impl Context<'_> {
                 return match self.disrupt(index) {
                     Err(waiting) => waiting,
                     Ok(disruption) => {
-                        let target = Target::of(&pod.metadata);
-                        self.effects.push(Effect::Drain {
-                            target,
+                        let target = &pod.metadata;
+                        self.push(|| Effect::Drain {
+                            target: Target::of(target),
                             at: now,
                             disruption,
                         });
@@ -98,8 +98,7 @@ impl Context<'_> {
                 Ok(disruption) => disruption,
             },
         };
-        self.effects
-            .push(in_place::patch_pod(pod, target, changes, now, disruption));
+        self.push(|| in_place::patch_pod(pod, target, changes, now, disruption));
         Reason::WaitingKubelet
     }
 
