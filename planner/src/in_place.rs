@@ -13,6 +13,7 @@ use crate::reason::Reason;
 use crate::template::first_difference;
 use crate::{Pod, Revision};
 
+mod env;
 mod patch;
 mod progress;
 
@@ -80,7 +81,9 @@ pub(crate) enum Way {
 /// Why a Pod of revision `own` cannot be brought to `target` in place, if it cannot. Depends on
 /// the pair alone, so callers ask once per pair and not once per Pod.
 pub(crate) fn obstacle(own: &Revision, target: &Revision) -> Option<Reason> {
-    first_difference(&own.view.fixed, &target.view.fixed).map(|path| Reason::NeedsRecreate { path })
+    first_difference(&own.view.fixed, &target.view.fixed)
+        .map(|path| Reason::NeedsRecreate { path })
+        .or_else(|| env::stale_env(own, target))
 }
 
 /// How `pod`, made or last patched as `own`, gets to `target`. `obstacle` is that of the pair.

@@ -1,7 +1,7 @@
 //! A Pod template: raw JSON for creating Pods, a typed view for decisions, a canonical form for
 //! equality.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -20,6 +20,9 @@ pub struct TemplateView {
     /// Images of app containers and native sidecars, by container name: what can be changed on a
     /// running Pod. Classic init containers have run; changing them changes nothing.
     pub images: BTreeMap<String, String>,
+    /// Labels and annotations that environment is filled from, by the containers above:
+    /// `metadata.labels['key']`.
+    pub env: BTreeMap<String, BTreeSet<String>>,
     /// The rest in canonical form, with those images and the metadata taken out: what cannot be
     /// changed on a running Pod.
     pub fixed: Value,
@@ -34,7 +37,7 @@ impl TemplateView {
             .get_mut("metadata")
             .map(Value::take)
             .unwrap_or_default();
-        let mut images = BTreeMap::new();
+        let (mut images, mut env) = (BTreeMap::new(), BTreeMap::new());
         for (list, native_only) in [("containers", false), ("initContainers", true)] {
             let containers = fixed.pointer_mut(&format!("/spec/{list}"));
             for container in containers
@@ -53,6 +56,7 @@ impl TemplateView {
                     .and_then(Value::as_str)
                     .unwrap_or_default();
                 let name = name.to_owned();
+                env.insert(name.clone(), metadata_in_env(container));
                 if let Some(Value::String(image)) = container.get_mut("image").map(Value::take) {
                     images.insert(name, image);
                 }
@@ -65,9 +69,23 @@ impl TemplateView {
             labels: texts(metadata.get("labels")),
             annotations: texts(metadata.get("annotations")),
             images,
+            env,
             fixed,
         }
     }
+}
+
+/// Labels and annotations that the environment of `container` is filled from.
+fn metadata_in_env(container: &Value) -> BTreeSet<String> {
+    let env = container.get("env").and_then(Value::as_array);
+    env.into_iter()
+        .flatten()
+        .filter_map(|e| e.pointer("/valueFrom/fieldRef/fieldPath")?.as_str())
+        .filter(|path| {
+            path.starts_with("metadata.labels[") || path.starts_with("metadata.annotations[")
+        })
+        .map(str::to_owned)
+        .collect()
 }
 
 fn texts(map: Option<&Value>) -> BTreeMap<String, String> {
