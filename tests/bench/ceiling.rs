@@ -10,7 +10,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 
 use crate::follow::{Follow, Seen};
-use crate::pods::{Pod, Pods};
+use crate::pod::Pod;
+use crate::pods::Pods;
 use crate::process::Machine;
 use crate::wait::Progress;
 

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::follow::{Follow, Seen};
-use crate::pods::{Pod, Pods};
+use crate::pod::Pod;
+use crate::pods::Pods;
 use crate::steps::Steps;
 
 /// When the next Pod follows.

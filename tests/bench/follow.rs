@@ -8,7 +8,8 @@ use kube::api::{WatchEvent, WatchParams};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::pods::{Pod, Pods};
+use crate::pod::Pod;
+use crate::pods::Pods;
 
 /// Pods that change are never silent for so long.
 const SILENCE: Duration = Duration::from_mins(2);

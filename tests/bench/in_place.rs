@@ -6,7 +6,8 @@ use harness::{Recorder, Shop};
 use serde_json::{Value, json};
 
 use crate::floor::{self, Floor, Pace};
-use crate::pods::{MAIN, Pods};
+use crate::pod::MAIN;
+use crate::pods::Pods;
 use crate::serial::{self, CALM, Serial};
 use crate::stage::{self, Stage};
 use crate::steps::Steps;

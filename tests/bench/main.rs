@@ -6,6 +6,7 @@ mod floor;
 mod follow;
 mod in_place;
 mod manager;
+mod pod;
 mod pods;
 mod process;
 mod rollout;

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::ceiling::{self, Ceiling};
 use crate::manager::Manager;
-use crate::pods::{MAIN, Pods};
+use crate::pod::MAIN;
+use crate::pods::Pods;
 use crate::set::Set;
 use crate::stage::{self, Stage};
 use crate::table::{Goal, Table};

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::follow::{Follow, Seen};
 use crate::manager::Manager;
-use crate::pods::Pod;
+use crate::pod::Pod;
 use crate::set::Set;
 use crate::steps::Steps;
 use crate::wait::Progress;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::follow::Seen;
-use crate::pods::Pod;
+use crate::pod::Pod;
 
 /// When a Pod was first seen in each state.
 #[derive(Default)]
