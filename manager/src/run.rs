@@ -255,21 +255,3 @@ fn stop_signal() -> Result<CancellationToken, Error> {
     });
     Ok(token)
 }
-
-/// Controllers that do nothing.
-#[derive(Debug, Clone, Copy)]
-pub struct Idle;
-
-impl Controllers for Idle {
-    fn ready_checks(&self) -> Vec<Check> {
-        Vec::new()
-    }
-
-    fn live_checks(&self) -> Vec<Check> {
-        Vec::new()
-    }
-
-    async fn work(self, stop: CancellationToken) {
-        stop.cancelled().await;
-    }
-}

@@ -140,27 +140,34 @@ pub enum Effect {
     },
 }
 
+/// The object that an effect writes.
+enum Object<'a> {
+    /// It does not exist yet.
+    New(&'a str),
+    /// It was seen.
+    Seen(&'a Target),
+}
+
 impl Effect {
     /// Name of the object written.
     pub fn name(&self) -> &str {
-        match self {
-            Self::CreateRevision { name, .. } | Self::CreatePod { name, .. } => name,
-            Self::RenumberRevision { target, .. }
-            | Self::DeleteRevision { target }
-            | Self::Adopt { target, .. }
-            | Self::AdoptRevision { target, .. }
-            | Self::Release { target, .. }
-            | Self::DeletePod { target, .. }
-            | Self::Drain { target, .. }
-            | Self::PatchPod { target, .. }
-            | Self::OpenGate { target, .. } => &target.name,
+        match self.object() {
+            Object::New(name) => name,
+            Object::Seen(target) => &target.name,
         }
     }
 
     /// UID of the object written, where it exists.
     pub fn uid(&self) -> Option<&str> {
+        match self.object() {
+            Object::New(_) => None,
+            Object::Seen(target) => Some(&target.uid),
+        }
+    }
+
+    fn object(&self) -> Object<'_> {
         match self {
-            Self::CreateRevision { .. } | Self::CreatePod { .. } => None,
+            Self::CreateRevision { name, .. } | Self::CreatePod { name, .. } => Object::New(name),
             Self::RenumberRevision { target, .. }
             | Self::DeleteRevision { target }
             | Self::Adopt { target, .. }
@@ -169,7 +176,7 @@ impl Effect {
             | Self::DeletePod { target, .. }
             | Self::Drain { target, .. }
             | Self::PatchPod { target, .. }
-            | Self::OpenGate { target, .. } => Some(&target.uid),
+            | Self::OpenGate { target, .. } => Object::Seen(target),
         }
     }
 
