@@ -186,6 +186,9 @@ pub struct CloneSetStatus {
     /// Name of the revision that the partition keeps Pods at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_revision: Option<String>,
+    /// Name of the update revision that `rollbackOnDeadline` has given up; no Pod is updated to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_revision: Option<String>,
     /// How often two templates had the same hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collision_count: Option<i32>,

@@ -34,3 +34,26 @@ pub const READY_CONDITION: &str = "Ready";
 
 /// Reason of [`IN_PLACE_READY_CONDITION`] while drained.
 pub const REASON_START_UPDATE: &str = "StartInPlaceUpdate";
+
+/// Readiness gate of OpenKruise's `markPodNotReady`; Pods taken over from it may carry it.
+pub const KRUISE_READY_CONDITION: &str = "KruisePodReady";
+
+/// Label on Pods: where a lifecycle hook holds them, see [`crate::lifecycle::State`].
+pub const LIFECYCLE_STATE_LABEL: &str = "lifecycle.apps.kruise.io/state";
+
+/// Annotation on Pods: when [`LIFECYCLE_STATE_LABEL`] was last changed, RFC 3339.
+pub const LIFECYCLE_TIMESTAMP_ANNOTATION: &str = "lifecycle.apps.kruise.io/timestamp";
+
+/// Annotation on a Pod template: `Ordered` gives the containers falling launch priorities in the
+/// order of the list.
+pub const LAUNCH_PRIORITY_ANNOTATION: &str = "apps.kruise.io/container-launch-priority";
+
+/// Environment variable of a container: its launch priority, an `i32`; the higher, the earlier.
+pub const CONTAINER_PRIORITY_ENV: &str = "KRUISE_CONTAINER_PRIORITY";
+
+/// Annotation on a Pod that is deleted so that a new one takes its place: its claims are kept for
+/// that one. Its value is the revision it makes room for.
+pub const KEEP_CLAIMS_ANNOTATION: &str = "apps.kruise.io/keep-claims";
+
+/// Label on the short-lived Pods that pull an image ahead of an update: name of the set.
+pub const WARMER_LABEL: &str = "apps.kruise.io/image-warmer-of";

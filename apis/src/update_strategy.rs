@@ -46,6 +46,10 @@ pub struct RollingUpdate {
     /// Choose no further Pods; what has begun is finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
+    /// When an updated Pod stays broken for `progressDeadlineSeconds`, take all updated Pods back to
+    /// the revision before and stop. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_on_deadline: Option<bool>,
     /// Which Pods go first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority_strategy: Option<PriorityStrategy>,
@@ -119,7 +123,13 @@ pub struct InPlaceUpdateStrategy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub grace_period_seconds: Option<i32>,
-    /// How many nodes pull the new image ahead of the update.
+    /// After how many seconds a change of cpu or memory that the node cannot make (deferred or
+    /// infeasible) is made by a new Pod instead. Default: wait for the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub resize_deadline_seconds: Option<i32>,
+    /// How many nodes at a time pull the new image ahead of the update. Default: none, the image is
+    /// pulled when the container restarts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pre_download_parallelism: Option<IntOrString>,
     /// After how many seconds a pull ahead of the update is given up.

@@ -79,6 +79,8 @@ impl Controller {
             set,
             pods: self.pods.owned(&uid),
             orphans: self.pods.orphans(&key.namespace),
+            claims: self.claims.owned(&uid),
+            nodes: Vec::new(),
             revisions: self.revisions.owned(&uid),
             orphan_revisions: self.revisions.orphans(&key.namespace),
             held: self.holds.lock().held(key).0,
@@ -293,6 +295,14 @@ fn kind(effect: &Effect) -> &'static str {
         Effect::DeletePod { .. } => "DeletePod",
         Effect::Drain { .. } => "Drain",
         Effect::PatchPod { .. } => "PatchPod",
+        Effect::Transition { .. } => "Transition",
+        Effect::Resize { .. } => "Resize",
+        Effect::CreateClaim { .. } => "CreateClaim",
+        Effect::HandClaim { .. } => "HandClaim",
+        Effect::DeleteClaim { .. } => "DeleteClaim",
+        Effect::KeepClaims { .. } => "KeepClaims",
+        Effect::CreateWarmer { .. } => "CreateWarmer",
+        Effect::DeleteWarmer { .. } => "DeleteWarmer",
         Effect::OpenGate { .. } => "OpenGate",
     }
 }

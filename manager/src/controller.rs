@@ -9,7 +9,7 @@ use apis::CloneSet;
 use futures::FutureExt;
 use kube::core::DeserializeGuard;
 use parking_lot::{Mutex, RwLock};
-use planner::{Pod, Revision};
+use planner::{Claim, Pod, Revision};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,7 @@ pub type CachedSet = DeserializeGuard<CloneSet>;
 pub struct Controller {
     pub(crate) sets: Arc<Cache<CachedSet>>,
     pub(crate) pods: Arc<Cache<Pod>>,
+    pub(crate) claims: Arc<Cache<Claim>>,
     pub(crate) revisions: Arc<Cache<Revision>>,
     pub(crate) client: kube::Client,
     pub(crate) executor: Executor,
@@ -55,6 +56,8 @@ pub struct Parts {
     pub sets: Arc<Cache<CachedSet>>,
     /// Pods.
     pub pods: Arc<Cache<Pod>>,
+    /// Claims.
+    pub claims: Arc<Cache<Claim>>,
     /// Revisions.
     pub revisions: Arc<Cache<Revision>>,
     /// For status; effects have the same.
@@ -84,6 +87,7 @@ impl Controller {
         let Parts {
             sets,
             pods,
+            claims,
             revisions,
             client,
             events,
@@ -93,6 +97,7 @@ impl Controller {
         let executor = Executor::new(
             client.clone(),
             Arc::clone(&pods),
+            Arc::clone(&claims),
             Arc::clone(&revisions),
             metrics.clone(),
         );
@@ -100,6 +105,7 @@ impl Controller {
             queue: Arc::new(Queue::new(metrics.queue(NAME))),
             sets,
             pods,
+            claims,
             revisions,
             client,
             executor,
@@ -119,6 +125,8 @@ impl Controller {
         self.sets.subscribe(move |change| this.on_set(change));
         let this = Arc::clone(self);
         self.pods.subscribe(move |change| this.on_owned(change));
+        let this = Arc::clone(self);
+        self.claims.subscribe(move |change| this.on_owned(change));
         let this = Arc::clone(self);
         self.revisions
             .subscribe(move |change| this.on_owned(change));

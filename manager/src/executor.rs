@@ -8,7 +8,7 @@ use http::{Method, header};
 use kube::Client;
 use kube::core::response::Status;
 use planner::effect::{Request, Resource, Verb};
-use planner::{Effect, Pod, Revision};
+use planner::{Claim, Effect, Pod, Revision};
 use serde::de::DeserializeOwned;
 
 use crate::cache::Cache;
@@ -31,6 +31,7 @@ pub enum Done {
 pub struct Executor {
     client: Client,
     pods: Arc<Cache<Pod>>,
+    claims: Arc<Cache<Claim>>,
     revisions: Arc<Cache<Revision>>,
     metrics: Metrics,
 }
@@ -46,12 +47,14 @@ impl Executor {
     pub fn new(
         client: Client,
         pods: Arc<Cache<Pod>>,
+        claims: Arc<Cache<Claim>>,
         revisions: Arc<Cache<Revision>>,
         metrics: Metrics,
     ) -> Self {
         Self {
             client,
             pods,
+            claims,
             revisions,
             metrics,
         }
@@ -70,9 +73,10 @@ impl Executor {
     async fn write(&self, namespace: &str, effect: &Effect) -> Done {
         let request = effect.request();
         let answer = match request.resource {
-            Resource::Pods | Resource::PodsStatus => {
+            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
                 self.send(namespace, &request, effect, &self.pods).await
             }
+            Resource::Claims => self.send(namespace, &request, effect, &self.claims).await,
             Resource::ControllerRevisions => {
                 self.send(namespace, &request, effect, &self.revisions)
                     .await
@@ -146,14 +150,18 @@ fn has_causes(status: &Status) -> bool {
 
 fn http_request(namespace: &str, request: &Request) -> Result<http::Request<Vec<u8>>, CallError> {
     let collection = match request.resource {
-        Resource::Pods | Resource::PodsStatus => format!("/api/v1/namespaces/{namespace}/pods"),
+        Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
+            format!("/api/v1/namespaces/{namespace}/pods")
+        }
+        Resource::Claims => format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims"),
         Resource::ControllerRevisions => {
             format!("/apis/apps/v1/namespaces/{namespace}/controllerrevisions")
         }
     };
     let subresource = match request.resource {
         Resource::PodsStatus => "/status",
-        Resource::Pods | Resource::ControllerRevisions => "",
+        Resource::PodsResize => "/resize",
+        Resource::Pods | Resource::Claims | Resource::ControllerRevisions => "",
     };
     let object = format!("{collection}/{}{subresource}", request.name);
     let manager = format!("fieldManager={FIELD_MANAGER}");
@@ -200,6 +208,8 @@ fn resource_label(resource: Resource) -> &'static str {
     match resource {
         Resource::Pods => "pods",
         Resource::PodsStatus => "pods/status",
+        Resource::PodsResize => "pods/resize",
+        Resource::Claims => "persistentvolumeclaims",
         Resource::ControllerRevisions => "controllerrevisions",
     }
 }

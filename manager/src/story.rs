@@ -9,6 +9,7 @@ use crate::events::{Note, Tone};
 use crate::executor::Done;
 
 /// The note about one effect, if anybody needs to know.
+#[allow(clippy::too_many_lines, reason = "one arm per effect")]
 pub(crate) fn of_effect(
     about: &ObjectReference,
     effect: &Effect,
@@ -45,6 +46,31 @@ pub(crate) fn of_effect(
             "FailedRelease",
             "released: its labels left the selector".into(),
         ),
+        Effect::Resize { changes, .. } => (
+            "SuccessfulResize",
+            "FailedResize",
+            format!("resized in place ({})", changes.join(", ")),
+        ),
+        Effect::Transition { state, .. } => (
+            "Transition",
+            "FailedUpdatePodInPlace",
+            format!("its state {}", state.as_str()),
+        ),
+        Effect::CreateClaim { .. } => ("SuccessfulCreate", "FailedCreate", "claim created".into()),
+        Effect::HandClaim { .. } | Effect::KeepClaims { .. } => {
+            ("Claim", "FailedUpdate", "who keeps its claims".into())
+        }
+        Effect::DeleteClaim { .. } => (
+            "SuccessfulDelete",
+            "FailedDelete",
+            "claim deleted: no Pod will use it again".into(),
+        ),
+        Effect::CreateWarmer { node, .. } => (
+            "Warmer",
+            "FailedCreate",
+            format!("a Pod that has node {node} pull the new image"),
+        ),
+        Effect::DeleteWarmer { .. } => ("Warmer", "FailedDelete", "an image warmer".into()),
         Effect::Drain { .. } | Effect::OpenGate { .. } => (
             "Drained",
             "FailedUpdatePodInPlace",
@@ -55,7 +81,10 @@ pub(crate) fn of_effect(
         | Effect::RenumberRevision { .. }
         | Effect::DeleteRevision { .. } => ("Revision", "FailedRevision", "the revision".into()),
     };
-    let quiet = matches!(done_reason, "Drained" | "Revision");
+    let quiet = matches!(
+        done_reason,
+        "Drained" | "Revision" | "Transition" | "Claim" | "Warmer"
+    );
     let (tone, reason, text) = match done {
         Done::Written if quiet => return None,
         Done::Stale => return None,

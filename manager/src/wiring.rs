@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kube::Api;
-use planner::{Pod, Revision};
+use planner::{Claim, Pod, Revision};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, WatchConfig, run_watch, settle_overdue, without_managed_fields};
@@ -21,6 +21,7 @@ pub struct CloneSets {
     controller: Arc<Controller>,
     sets: Arc<Cache<CachedSet>>,
     pods: Arc<Cache<Pod>>,
+    claims: Arc<Cache<Claim>>,
     revisions: Arc<Cache<Revision>>,
     workers: usize,
     resync: std::time::Duration,
@@ -30,12 +31,14 @@ pub struct CloneSets {
 pub fn start(parts: &Parts) -> CloneSets {
     let sets: Arc<Cache<CachedSet>> = Arc::new(Cache::new(without_managed_fields));
     let pods: Arc<Cache<Pod>> = Arc::new(Cache::new(without_managed_fields));
+    let claims: Arc<Cache<Claim>> = Arc::new(Cache::new(without_managed_fields));
     let revisions: Arc<Cache<Revision>> = Arc::new(Cache::new(without_managed_fields));
     let (events, publish) = Events::new(parts.clients.calls.clone(), parts.shutdown.clone());
     parts.tracker.spawn(publish);
     let controller = Controller::new(controller::Parts {
         sets: Arc::clone(&sets),
         pods: Arc::clone(&pods),
+        claims: Arc::clone(&claims),
         revisions: Arc::clone(&revisions),
         client: parts.clients.calls.clone(),
         events,
@@ -44,11 +47,13 @@ pub fn start(parts: &Parts) -> CloneSets {
     });
     watch(parts, "CloneSet", &sets);
     watch(parts, "Pod", &pods);
+    watch(parts, "PersistentVolumeClaim", &claims);
     watch(parts, "ControllerRevision", &revisions);
     CloneSets {
         controller,
         sets,
         pods,
+        claims,
         revisions,
         workers: parts.args.workers,
         resync: parts.args.resync,
@@ -92,14 +97,16 @@ where
 
 impl Controllers for CloneSets {
     fn ready_checks(&self) -> Vec<Check> {
-        let (sets, pods, revisions) = (
+        let (sets, pods, claims, revisions) = (
             Arc::clone(&self.sets),
             Arc::clone(&self.pods),
+            Arc::clone(&self.claims),
             Arc::clone(&self.revisions),
         );
         vec![
             filled("clonesets", move || sets.ready()),
             filled("pods", move || pods.ready()),
+            filled("persistentvolumeclaims", move || claims.ready()),
             filled("controllerrevisions", move || revisions.ready()),
         ]
     }
@@ -112,6 +119,7 @@ impl Controllers for CloneSets {
         let caches = async {
             self.sets.wait_ready().await;
             self.pods.wait_ready().await;
+            self.claims.wait_ready().await;
             self.revisions.wait_ready().await;
         };
         if stop.run_until_cancelled(caches).await.is_none() {

@@ -1,6 +1,7 @@
 //! The closed list of writes, each a whole sentence: target, body and, as its precondition, what
 //! the decision looked at. A failed precondition is no error: the view was old.
 
+use apis::lifecycle::State;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
@@ -128,6 +129,72 @@ pub enum Effect {
         /// See [`Disruption`].
         disruption: Disruption,
     },
+    /// Write where a Pod is between its hooks, and take it out of its Services if the hook says so.
+    Transition {
+        /// Which Pod.
+        target: Target,
+        /// What it is now.
+        state: State,
+        /// Close its gate with the same write.
+        drain: bool,
+        /// When.
+        at: Timestamp,
+        /// See [`Disruption`].
+        disruption: Disruption,
+    },
+    /// Change cpu and memory of a Pod's containers where it runs.
+    Resize {
+        /// Which Pod.
+        target: Target,
+        /// What changes, as `container: cpu 1 -> 2`, for the Event.
+        changes: Vec<String>,
+        /// The JSON patch of `pods/resize`, with its `test`s.
+        patch: Vec<Value>,
+        /// See [`Disruption`].
+        disruption: Disruption,
+    },
+    /// Make a claim for a Pod that is yet to be made.
+    CreateClaim {
+        /// Its name, from the template's, the set's and the instance id.
+        name: String,
+        /// The claim.
+        body: Value,
+    },
+    /// Make a Pod the owner of its claim: the garbage collector deletes the claim with it.
+    HandClaim {
+        /// Which claim.
+        target: Target,
+        /// Where the set's owner reference stands.
+        index: usize,
+        /// The owner reference to put there.
+        owner: Value,
+    },
+    /// Delete a claim that no Pod will use again.
+    DeleteClaim {
+        /// Which.
+        target: Target,
+    },
+    /// Note on a Pod that is about to be replaced that its claims are for the next one.
+    KeepClaims {
+        /// Which Pod.
+        target: Target,
+        /// Name of the revision it makes room for.
+        revision: String,
+    },
+    /// Make a short-lived Pod that has a node pull images ahead of an update.
+    CreateWarmer {
+        /// Its name, from the set's, the node's and the revision's.
+        name: String,
+        /// Where.
+        node: String,
+        /// The Pod.
+        body: Value,
+    },
+    /// Delete such a Pod.
+    DeleteWarmer {
+        /// Which.
+        target: Target,
+    },
     /// Let a Pod into its Services as soon as its containers are ready.
     OpenGate {
         /// Which Pod.
@@ -167,7 +234,10 @@ impl Effect {
 
     fn object(&self) -> Object<'_> {
         match self {
-            Self::CreateRevision { name, .. } | Self::CreatePod { name, .. } => Object::New(name),
+            Self::CreateRevision { name, .. }
+            | Self::CreatePod { name, .. }
+            | Self::CreateClaim { name, .. }
+            | Self::CreateWarmer { name, .. } => Object::New(name),
             Self::RenumberRevision { target, .. }
             | Self::DeleteRevision { target }
             | Self::Adopt { target, .. }
@@ -176,6 +246,12 @@ impl Effect {
             | Self::DeletePod { target, .. }
             | Self::Drain { target, .. }
             | Self::PatchPod { target, .. }
+            | Self::Transition { target, .. }
+            | Self::Resize { target, .. }
+            | Self::HandClaim { target, .. }
+            | Self::DeleteClaim { target }
+            | Self::KeepClaims { target, .. }
+            | Self::DeleteWarmer { target }
             | Self::OpenGate { target, .. } => Object::Seen(target),
         }
     }
@@ -185,6 +261,8 @@ impl Effect {
         match self {
             Self::DeletePod { disruption, .. }
             | Self::Drain { disruption, .. }
+            | Self::Transition { disruption, .. }
+            | Self::Resize { disruption, .. }
             | Self::PatchPod { disruption, .. } => *disruption,
             Self::CreateRevision { .. }
             | Self::RenumberRevision { .. }
@@ -193,6 +271,12 @@ impl Effect {
             | Self::AdoptRevision { .. }
             | Self::Release { .. }
             | Self::CreatePod { .. }
+            | Self::CreateClaim { .. }
+            | Self::HandClaim { .. }
+            | Self::DeleteClaim { .. }
+            | Self::KeepClaims { .. }
+            | Self::CreateWarmer { .. }
+            | Self::DeleteWarmer { .. }
             | Self::OpenGate { .. } => Disruption::None,
         }
     }

@@ -7,10 +7,12 @@
 //! Invariant: nothing here has a client, a clock, randomness, a hash map or a log.
 
 pub mod budget;
+pub mod claim;
 pub mod clone_set;
 pub mod effect;
 pub mod in_place;
 pub mod metadata;
+pub mod node;
 pub mod order;
 pub mod ownership;
 pub mod plan;
@@ -21,7 +23,9 @@ pub mod snapshot;
 pub mod status;
 pub mod template;
 
+pub use claim::Claim;
 pub use effect::Effect;
+pub use node::Node;
 pub use plan::Plan;
 pub use pod::Pod;
 pub use reason::Reason;

@@ -24,6 +24,7 @@ struct Slim {
     labels: Option<BTreeMap<String, String>>,
     annotations: Option<BTreeMap<String, String>>,
     owner_references: Option<Vec<OwnerReference>>,
+    finalizers: Option<Vec<String>>,
 }
 
 /// Decodes what decisions need of an object's metadata, and nothing else.
@@ -47,6 +48,7 @@ pub fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         labels: slim.labels,
         annotations,
         owner_references: slim.owner_references,
+        finalizers: slim.finalizers,
         ..ObjectMeta::default()
     })
 }

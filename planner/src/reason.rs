@@ -22,6 +22,35 @@ pub enum Reason {
     Paused,
     /// `spec.updateStrategy.type: OnDelete`.
     OnDelete,
+    /// The update revision was given up by `rollbackOnDeadline`.
+    RolledBack,
+    /// A lifecycle hook holds it.
+    WaitingHook {
+        /// `preNormal`, `inPlaceUpdate` or `preDelete`.
+        hook: &'static str,
+    },
+    /// Its node pulls the new image before the old container is stopped.
+    WarmingImage {
+        /// Which node.
+        node: String,
+    },
+    /// Containers that start later wait for one that starts earlier (launch priority).
+    WaitingBatch {
+        /// The container they wait for.
+        container: String,
+    },
+    /// The node is changing cpu or memory.
+    Resizing,
+    /// The node has no room for the change of cpu or memory now.
+    ResizeDeferred {
+        /// The kubelet's words.
+        message: String,
+    },
+    /// The node can never make the change of cpu or memory.
+    ResizeInfeasible {
+        /// The kubelet's words.
+        message: String,
+    },
     /// Taken out of its Services; the patch is next.
     Draining,
     /// Out of its Services until the grace period is over.
@@ -86,6 +115,13 @@ impl Reason {
             Self::WaitingBudget { .. } => "WaitingBudget",
             Self::Paused => "Paused",
             Self::OnDelete => "OnDelete",
+            Self::RolledBack => "RolledBack",
+            Self::WaitingHook { .. } => "WaitingHook",
+            Self::WarmingImage { .. } => "WarmingImage",
+            Self::WaitingBatch { .. } => "WaitingBatch",
+            Self::Resizing => "Resizing",
+            Self::ResizeDeferred { .. } => "ResizeDeferred",
+            Self::ResizeInfeasible { .. } => "ResizeInfeasible",
             Self::Draining => "Draining",
             Self::WaitingGrace => "WaitingGrace",
             Self::WaitingKubelet => "WaitingKubelet",
@@ -107,7 +143,11 @@ impl Reason {
     pub const fn is_rest(&self) -> bool {
         matches!(
             self,
-            Self::UpToDate | Self::WaitingPartition | Self::OnDelete | Self::Paused
+            Self::UpToDate
+                | Self::WaitingPartition
+                | Self::OnDelete
+                | Self::Paused
+                | Self::RolledBack
         )
     }
 
@@ -117,12 +157,19 @@ impl Reason {
             Self::ImagePull { .. }
             | Self::CrashLoop { .. }
             | Self::NeedsRecreate { .. }
+            | Self::ResizeInfeasible { .. }
             | Self::UnknownRevision { .. } => true,
             Self::UpToDate
             | Self::WaitingPartition
             | Self::WaitingBudget { .. }
             | Self::Paused
             | Self::OnDelete
+            | Self::RolledBack
+            | Self::WaitingHook { .. }
+            | Self::WarmingImage { .. }
+            | Self::WaitingBatch { .. }
+            | Self::Resizing
+            | Self::ResizeDeferred { .. }
             | Self::Draining
             | Self::WaitingGrace
             | Self::WaitingKubelet
@@ -150,6 +197,27 @@ impl fmt::Display for Reason {
             }
             Self::Paused => f.write_str("the rollout is paused"),
             Self::OnDelete => f.write_str("the strategy waits until somebody deletes the Pod"),
+            Self::RolledBack => f.write_str("the update revision was given up"),
+            Self::WaitingHook { hook } => write!(f, "the {hook} hook holds it"),
+            Self::WarmingImage { node } => {
+                write!(
+                    f,
+                    "node {node} pulls the new image before the Pod is touched"
+                )
+            }
+            Self::WaitingBatch { container } => {
+                write!(f, "the next containers wait until {container} is ready")
+            }
+            Self::Resizing => f.write_str("the node is changing cpu or memory"),
+            Self::ResizeDeferred { message } => {
+                write!(
+                    f,
+                    "the node has no room for its cpu or memory now: {message}"
+                )
+            }
+            Self::ResizeInfeasible { message } => {
+                write!(f, "the node cannot give it its cpu or memory: {message}")
+            }
             Self::Draining => f.write_str("is taken out of its Services before it is changed"),
             Self::WaitingGrace => f.write_str("is drained until its grace period is over"),
             Self::WaitingKubelet => f.write_str("is patched, the kubelet has not seen it yet"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use apis::{CloneSet, Valid};
 use jiff::Timestamp;
 
-use crate::{Pod, Revision};
+use crate::{Claim, Node, Pod, Revision};
 
 /// One CloneSet and its surroundings at one moment.
 #[derive(Debug)]
@@ -19,6 +19,10 @@ pub struct Snapshot {
     pub pods: Vec<Arc<Pod>>,
     /// Pods of the namespace that have no controller.
     pub orphans: Vec<Arc<Pod>>,
+    /// Claims whose controller is the set.
+    pub claims: Vec<Arc<Claim>>,
+    /// The nodes of those Pods, where the template spreads Pods over more than single nodes.
+    pub nodes: Vec<Arc<Node>>,
     /// Revisions whose controller is the set.
     pub revisions: Vec<Arc<Revision>>,
     /// Revisions of the namespace that have no controller.

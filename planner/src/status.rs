@@ -101,6 +101,7 @@ pub(crate) fn observe(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>]) -> CloneS
         effective_max_unavailable: i32::try_from(goal.max_unavailable).ok(),
         update_revision: Some(goal.update.name().to_owned()),
         current_revision: Some(current.to_owned()),
+        failed_revision: None,
         collision_count: old.collision_count,
         label_selector: Some(s.set.selector.to_string()),
         reasons: reasons(pods),

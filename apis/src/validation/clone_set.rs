@@ -9,12 +9,14 @@ use serde_json::Value;
 use super::{Checked, FieldError, template};
 use crate::clone_set::{CloneSet, CloneSetSpec, ScaleStrategy};
 use crate::int_or_percent::IntOrPercent;
+use crate::lifecycle::Lifecycle;
 use crate::update_strategy::{PodUpdatePolicy, RollingUpdate, UpdateStrategyType};
 
 const ROLLING: &str = "spec.updateStrategy.rollingUpdate";
 
 /// The spec with texts parsed and defaults filled in. Defaults live here and are never written to
 /// the user's object.
+#[allow(clippy::struct_excessive_bools, reason = "one per field of the API")]
 #[derive(Clone, Debug)]
 pub struct Effective {
     /// Desired Pods.
@@ -41,6 +43,59 @@ pub struct Effective {
     pub revision_history_limit: usize,
     /// Names of Pods to delete.
     pub pods_to_delete: BTreeSet<String>,
+    /// Pods there may be above `replicas` while Pods are replaced; default 0.
+    pub max_surge: IntOrPercent,
+    /// Pods that may be unavailable while Pods are added; default no limit.
+    pub scale_max_unavailable: Option<IntOrPercent>,
+    /// Claims of vanished Pods are given to new ones; default false.
+    pub reuse_claims: bool,
+    /// Pods that a hook holds before deletion are not counted as replicas; default false.
+    pub exclude_preparing_delete: bool,
+    /// Claims made for every Pod.
+    pub claims: Vec<ClaimTemplate>,
+    /// Hooks.
+    pub lifecycle: Lifecycle,
+    /// Seconds without progress until the set is called stalled; default never.
+    pub progress_deadline_seconds: Option<u32>,
+    /// Take updated Pods back when one stays broken past the deadline; default false.
+    pub rollback_on_deadline: bool,
+    /// Which Pods are updated first; default none.
+    pub priority: Priority,
+    /// Label pairs whose Pods are spread over the update sequence.
+    pub scatter: Vec<(String, String)>,
+    /// Seconds until a resize that the node cannot make is made by a new Pod; default never.
+    pub resize_deadline_seconds: Option<u32>,
+    /// Pull images ahead of updates in place; default not.
+    pub warm: Option<Warm>,
+}
+
+/// A claim made for every Pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClaimTemplate {
+    /// `metadata.name`; the volume of this name is the claim.
+    pub name: String,
+    /// The raw claim.
+    pub body: Value,
+}
+
+/// `priorityStrategy`, parsed. At most one of the two is not empty.
+#[derive(Clone, Debug, Default)]
+pub struct Priority {
+    /// Weights and whom they are given to.
+    pub weights: Vec<(u32, Selector)>,
+    /// Label keys.
+    pub order: Vec<String>,
+}
+
+/// Images pulled ahead of updates in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Warm {
+    /// Nodes at a time; not 0.
+    pub parallelism: u32,
+    /// Seconds until a pull is called failed; default 600.
+    pub timeout_seconds: u32,
+    /// Pull ahead only once so many updated Pods are ready; default 0.
+    pub min_updated_ready: u32,
 }
 
 impl Checked for CloneSet {
@@ -54,6 +109,7 @@ impl Checked for CloneSet {
         };
         let strategy = spec.update_strategy.clone().unwrap_or_default();
         let rolling = strategy.rolling_update.unwrap_or_default();
+        let scale = spec.scale_strategy.clone().unwrap_or_default();
         let effective = Effective {
             replicas: checks.natural("spec.replicas", spec.replicas),
             selector: checks.selector(spec),
@@ -81,8 +137,19 @@ impl Checked for CloneSet {
                 spec.revision_history_limit.unwrap_or(10),
             ) as usize,
             pods_to_delete: checks.pods_to_delete(spec.scale_strategy.as_ref()),
+            max_surge: checks.max_surge(&rolling),
+            scale_max_unavailable: checks.scale_max_unavailable(spec.scale_strategy.as_ref()),
+            reuse_claims: scale.enable_pvc_reuse.unwrap_or_default(),
+            exclude_preparing_delete: scale.exclude_preparing_delete.unwrap_or_default(),
+            claims: checks.claims(&spec.volume_claim_templates),
+            lifecycle: spec.lifecycle.clone().unwrap_or_default(),
+            progress_deadline_seconds: checks.progress_deadline(spec),
+            rollback_on_deadline: rolling.rollback_on_deadline.unwrap_or_default(),
+            priority: checks.priority(rolling.priority_strategy.as_ref()),
+            scatter: checks.scatter(&rolling.scatter_strategy),
+            resize_deadline_seconds: checks.resize_deadline(&rolling),
+            warm: checks.warm(&rolling),
         };
-        checks.max_surge(&rolling);
         errors.extend(unsupported(spec, &rolling));
         if errors.is_empty() {
             Ok(effective)
@@ -182,15 +249,6 @@ impl Checks<'_> {
         }
         names
     }
-
-    fn max_surge(&mut self, rolling: &RollingUpdate) {
-        match self.share("maxSurge", rolling.max_surge.as_ref(), IntOrPercent::Int(0)) {
-            surge if surge.is_zero() => {}
-            _ => self
-                .errors
-                .push(FieldError::unsupported(format!("{ROLLING}.maxSurge"))),
-        }
-    }
 }
 
 /// Fields whose behaviour is not built yet. Ignoring a hook or a surge would be a wrong decision,
@@ -199,6 +257,22 @@ fn unsupported(spec: &CloneSetSpec, rolling: &RollingUpdate) -> Vec<FieldError> 
     let scale = spec.scale_strategy.clone().unwrap_or_default();
     let in_place = rolling.in_place_update_strategy.clone().unwrap_or_default();
     let fields = [
+        (
+            rolling
+                .max_surge
+                .as_ref()
+                .and_then(|surge| IntOrPercent::parse(surge).ok())
+                .is_some_and(|surge| !surge.is_zero()),
+            "spec.updateStrategy.rollingUpdate.maxSurge",
+        ),
+        (
+            rolling.rollback_on_deadline == Some(true),
+            "spec.updateStrategy.rollingUpdate.rollbackOnDeadline",
+        ),
+        (
+            in_place.resize_deadline_seconds.is_some(),
+            "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.resizeDeadlineSeconds",
+        ),
         (
             !spec.volume_claim_templates.is_empty(),
             "spec.volumeClaimTemplates",
@@ -248,6 +322,8 @@ fn unsupported(spec: &CloneSetSpec, rolling: &RollingUpdate) -> Vec<FieldError> 
         .map(|(_, path)| FieldError::unsupported(path))
         .collect()
 }
+
+mod strategy;
 
 #[cfg(test)]
 mod tests;

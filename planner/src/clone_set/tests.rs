@@ -24,6 +24,8 @@ fn snapshot(spec: &Value, status: &Value) -> Snapshot {
         set: Valid::new(set).map_err(|(_, errors)| errors).unwrap(),
         pods: Vec::new(),
         orphans: Vec::new(),
+        claims: Vec::new(),
+        nodes: Vec::new(),
         orphan_revisions: Vec::new(),
         revisions: vec![Arc::new(Revision::new(metadata, 1, template))],
         held: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! An effect as the request that carries it out: verb, resource and body with its preconditions.
 
+use apis::lifecycle::State;
 use apis::names;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -41,12 +42,17 @@ pub enum Resource {
     Pods,
     /// `pods/status`.
     PodsStatus,
+    /// `pods/resize`.
+    PodsResize,
+    /// `persistentvolumeclaims`.
+    Claims,
     /// `controllerrevisions`.
     ControllerRevisions,
 }
 
 impl Effect {
     /// The request that carries it out.
+    #[allow(clippy::too_many_lines, reason = "one arm per effect")]
     pub fn request(&self) -> Request {
         let (verb, resource, body) = match self {
             Self::CreateRevision { body, .. } => {
@@ -81,8 +87,40 @@ impl Effect {
             Self::Release { target, index } => {
                 (Verb::JsonPatch, Resource::Pods, release(target, *index))
             }
-            Self::CreatePod { body, .. } => (Verb::Create, Resource::Pods, body.clone()),
-            Self::DeletePod { target, .. } => (Verb::Delete, Resource::Pods, preconditions(target)),
+            Self::CreatePod { body, .. } | Self::CreateWarmer { body, .. } => {
+                (Verb::Create, Resource::Pods, body.clone())
+            }
+            Self::DeletePod { target, .. } | Self::DeleteWarmer { target } => {
+                (Verb::Delete, Resource::Pods, preconditions(target))
+            }
+            Self::CreateClaim { body, .. } => (Verb::Create, Resource::Claims, body.clone()),
+            Self::HandClaim {
+                target,
+                index,
+                owner,
+            } => (
+                Verb::JsonPatch,
+                Resource::Claims,
+                hand_over(target, *index, owner),
+            ),
+            Self::DeleteClaim { target } => (Verb::Delete, Resource::Claims, preconditions(target)),
+            Self::KeepClaims { target, revision } => (
+                Verb::MergePatch,
+                Resource::Pods,
+                annotate(target, names::KEEP_CLAIMS_ANNOTATION, revision),
+            ),
+            Self::Transition {
+                target,
+                state,
+                drain,
+                at,
+                ..
+            } => transition(target, *state, *drain, *at),
+            Self::Resize { patch, .. } => (
+                Verb::JsonPatch,
+                Resource::PodsResize,
+                Value::Array(patch.clone()),
+            ),
             Self::Drain { target, at, .. } => (
                 Verb::StrategicPatch,
                 Resource::PodsStatus,
@@ -124,6 +162,45 @@ fn drain(target: &Target, at: Timestamp) -> Value {
         at,
     );
     json!({"metadata": versioned(target), "status": {"conditions": [gate]}})
+}
+
+/// The label and its time; with `drain` the gate is closed by the same write, because a patch of
+/// the status stores labels and annotations too.
+fn transition(
+    target: &Target,
+    state: State,
+    drain: bool,
+    at: Timestamp,
+) -> (Verb, Resource, Value) {
+    let mut metadata = versioned(target);
+    metadata["labels"] = json!({names::LIFECYCLE_STATE_LABEL: state.as_str()});
+    metadata["annotations"] = json!({names::LIFECYCLE_TIMESTAMP_ANNOTATION: time(at)});
+    if !drain {
+        return (
+            Verb::MergePatch,
+            Resource::Pods,
+            json!({"metadata": metadata}),
+        );
+    }
+    let reason = Some(names::REASON_START_UPDATE);
+    let gate = condition(names::IN_PLACE_READY_CONDITION, "False", reason, at);
+    let body = json!({"metadata": metadata, "status": {"conditions": [gate]}});
+    (Verb::StrategicPatch, Resource::PodsStatus, body)
+}
+
+fn annotate(target: &Target, key: &str, value: &str) -> Value {
+    let mut metadata = versioned(target);
+    metadata["annotations"] = json!({key: value});
+    json!({"metadata": metadata})
+}
+
+fn hand_over(target: &Target, index: usize, owner: &Value) -> Value {
+    let path = format!("/metadata/ownerReferences/{index}");
+    json!([test_uid(target), test_version(target), {"op": "replace", "path": path, "value": owner}])
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn open_new(target: &Target, at: Timestamp) -> Value {
@@ -172,8 +249,7 @@ fn preconditions(target: &Target) -> Value {
 }
 
 fn condition(type_: &str, status: &str, reason: Option<&str>, at: Timestamp) -> Value {
-    let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let mut condition = json!({"type": type_, "status": status, "lastTransitionTime": at});
+    let mut condition = json!({"type": type_, "status": status, "lastTransitionTime": time(at)});
     if let Some(reason) = reason {
         condition["reason"] = reason.into();
     }

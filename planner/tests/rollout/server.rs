@@ -21,6 +21,7 @@ pub(crate) type Admission = fn(&mut Value);
 #[derive(Clone)]
 pub(crate) struct Server {
     pub(crate) pods: BTreeMap<String, Value>,
+    pub(crate) claims: BTreeMap<String, Value>,
     pub(crate) revisions: BTreeMap<String, Value>,
     pub(crate) now: Timestamp,
     pub(crate) admission: Option<Admission>,
@@ -32,6 +33,7 @@ impl Server {
     pub(crate) fn new() -> Self {
         Self {
             pods: BTreeMap::new(),
+            claims: BTreeMap::new(),
             revisions: BTreeMap::new(),
             now: "2026-03-01T12:00:00Z".parse().unwrap(),
             admission: None,
@@ -49,7 +51,8 @@ impl Server {
         let name = &request.name;
         let body = &request.body;
         let objects = match request.resource {
-            Resource::Pods | Resource::PodsStatus => &self.pods,
+            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => &self.pods,
+            Resource::Claims => &self.claims,
             Resource::ControllerRevisions => &self.revisions,
         };
         let old = objects.get(name).cloned();
@@ -105,7 +108,17 @@ impl Server {
 
     fn update(&mut self, resource: Resource, name: &str, mut new: Value) -> Value {
         match resource {
-            Resource::ControllerRevisions => {}
+            Resource::ControllerRevisions | Resource::Claims => {}
+            // Nothing but resources may differ; metadata is not stored.
+            Resource::PodsResize => {
+                let old = &self.pods[name];
+                new["metadata"] = old["metadata"].clone();
+                new["status"] = old["status"].clone();
+                if old["spec"] != new["spec"] {
+                    let generation = old["metadata"]["generation"].as_i64().unwrap();
+                    new["metadata"]["generation"] = (generation + 1).into();
+                }
+            }
             Resource::Pods => {
                 let old = &self.pods[name];
                 new["status"] = old["status"].clone();
@@ -129,11 +142,14 @@ impl Server {
     }
 
     fn delete(&mut self, resource: Resource, name: &str) -> Option<Value> {
-        if resource == Resource::ControllerRevisions {
-            self.revisions.remove(name);
-            return None;
-        }
-        self.terminate(name)
+        match resource {
+            Resource::ControllerRevisions => self.revisions.remove(name),
+            Resource::Claims => self.claims.remove(name),
+            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
+                return self.terminate(name);
+            }
+        };
+        None
     }
 
     /// Deletion as anybody may ask for it: at once where no kubelet has the Pod.
@@ -163,7 +179,8 @@ impl Server {
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
         let objects = match resource {
-            Resource::Pods | Resource::PodsStatus => &mut self.pods,
+            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => &mut self.pods,
+            Resource::Claims => &mut self.claims,
             Resource::ControllerRevisions => &mut self.revisions,
         };
         objects.insert(name.to_owned(), object.clone());

@@ -67,6 +67,14 @@ impl Timeline {
                 format!("patch {name} (metadata)")
             }
             Effect::PatchPod { images, .. } => format!("patch {name} ({})", images.join(", ")),
+            Effect::Transition { state, .. } => format!("{name} is {}", state.as_str()),
+            Effect::Resize { changes, .. } => format!("resize {name} ({})", changes.join(", ")),
+            Effect::CreateClaim { .. } => format!("claim {name}"),
+            Effect::HandClaim { .. } => format!("claim {name} goes with its Pod"),
+            Effect::DeleteClaim { .. } => format!("delete claim {name}"),
+            Effect::KeepClaims { .. } => format!("keep the claims of {name}"),
+            Effect::CreateWarmer { node, .. } => format!("warm {node}"),
+            Effect::DeleteWarmer { .. } => format!("end warmer {name}"),
             Effect::OpenGate { judged: None, .. } => format!("let {name} in"),
             Effect::OpenGate { .. } => format!("undrain {name}"),
         };

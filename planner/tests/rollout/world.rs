@@ -132,6 +132,8 @@ impl World {
                 .filter(|pod| !controlled(pod))
                 .map(decode)
                 .collect(),
+            claims: Vec::new(),
+            nodes: Vec::new(),
             revisions: revisions.into_iter().map(decode_revision).collect(),
             orphan_revisions: orphan_revisions.into_iter().map(decode_revision).collect(),
             held: self.held.clone(),

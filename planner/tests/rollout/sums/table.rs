@@ -110,6 +110,8 @@ impl Case {
             set: self.set(),
             pods,
             orphans: Vec::new(),
+            claims: Vec::new(),
+            nodes: Vec::new(),
             orphan_revisions: Vec::new(),
             revisions: vec![Self::revision(OLD, 1), Self::revision(NEW, 2)],
             held: std::collections::BTreeMap::new(),

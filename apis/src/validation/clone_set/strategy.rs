@@ -1,0 +1,183 @@
+//! Checks of the fields that say who goes first, how far and how long.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::core::Selector;
+use serde_json::Value;
+
+use super::{Checks, ClaimTemplate, Priority, ROLLING, Warm};
+use crate::clone_set::{CloneSetSpec, ScaleStrategy};
+use crate::int_or_percent::IntOrPercent;
+use crate::update_strategy::{PodUpdatePolicy, PriorityStrategy, RollingUpdate, ScatterTerm};
+use crate::validation::FieldError;
+
+/// OpenKruise's word for "never".
+const NEVER: i32 = i32::MAX;
+
+impl Checks<'_> {
+    fn refuse(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.errors.push(FieldError::invalid(path, message));
+    }
+
+    pub(super) fn max_surge(&mut self, rolling: &RollingUpdate) -> IntOrPercent {
+        let surge = self.share("maxSurge", rolling.max_surge.as_ref(), IntOrPercent::Int(0));
+        if rolling.pod_update_policy == Some(PodUpdatePolicy::InPlaceOnly) && !surge.is_zero() {
+            self.refuse(
+                format!("{ROLLING}.maxSurge"),
+                "makes Pods that InPlaceOnly does not replace; use 0, or another podUpdatePolicy",
+            );
+        }
+        surge
+    }
+
+    pub(super) fn scale_max_unavailable(
+        &mut self,
+        scale: Option<&ScaleStrategy>,
+    ) -> Option<IntOrPercent> {
+        match IntOrPercent::parse(scale?.max_unavailable.as_ref()?) {
+            Ok(max) => Some(max),
+            Err(message) => {
+                self.refuse("spec.scaleStrategy.maxUnavailable", message);
+                None
+            }
+        }
+    }
+
+    pub(super) fn claims(&mut self, templates: &[Value]) -> Vec<ClaimTemplate> {
+        let mut names = BTreeSet::new();
+        let mut claims = Vec::new();
+        for (i, body) in templates.iter().enumerate() {
+            let path = format!("spec.volumeClaimTemplates[{i}].metadata.name");
+            let name = body.pointer("/metadata/name").and_then(Value::as_str);
+            match name.filter(|name| !name.is_empty()) {
+                None => self.refuse(path, "is required: claims are named by it"),
+                Some(name) if !names.insert(name.to_owned()) => {
+                    self.refuse(path, format!("{name:?} is used twice"));
+                }
+                Some(name) => claims.push(ClaimTemplate {
+                    name: name.to_owned(),
+                    body: body.clone(),
+                }),
+            }
+        }
+        claims
+    }
+
+    pub(super) fn progress_deadline(&mut self, spec: &CloneSetSpec) -> Option<u32> {
+        let path = "spec.progressDeadlineSeconds";
+        let seconds = spec.progress_deadline_seconds.filter(|s| *s != NEVER)?;
+        let ready = spec.min_ready_seconds.unwrap_or_default();
+        if seconds >= 0 && seconds <= ready {
+            self.refuse(
+                path,
+                format!("{seconds} is not more than minReadySeconds ({ready}), so that no Pod could be in time"),
+            );
+        }
+        Some(self.natural(path, seconds))
+    }
+
+    pub(super) fn priority(&mut self, strategy: Option<&PriorityStrategy>) -> Priority {
+        let path = format!("{ROLLING}.priorityStrategy");
+        let Some(strategy) = strategy else {
+            return Priority::default();
+        };
+        if !strategy.weight_priority.is_empty() && !strategy.order_priority.is_empty() {
+            self.refuse(
+                &path,
+                "has weightPriority and orderPriority; use one of them",
+            );
+        }
+        let mut priority = Priority::default();
+        for (i, term) in strategy.weight_priority.iter().enumerate() {
+            let path = format!("{path}.weightPriority[{i}]");
+            if !(0..=100).contains(&term.weight) {
+                let weight = term.weight;
+                self.refuse(
+                    format!("{path}.weight"),
+                    format!("{weight} is not within 0 to 100"),
+                );
+            }
+            match Selector::try_from(term.match_selector.clone()) {
+                Ok(selector) if selector.selects_all() => {
+                    self.refuse(
+                        format!("{path}.matchSelector"),
+                        "is empty and matches every Pod",
+                    );
+                }
+                Ok(selector) => {
+                    priority
+                        .weights
+                        .push((u32::try_from(term.weight).unwrap_or_default(), selector));
+                }
+                Err(error) => self.refuse(format!("{path}.matchSelector"), error.to_string()),
+            }
+        }
+        for (i, term) in strategy.order_priority.iter().enumerate() {
+            if term.ordered_key.is_empty() {
+                self.refuse(
+                    format!("{path}.orderPriority[{i}].orderedKey"),
+                    "is empty; name a label",
+                );
+            }
+            priority.order.push(term.ordered_key.clone());
+        }
+        priority
+    }
+
+    pub(super) fn scatter(&mut self, terms: &[ScatterTerm]) -> Vec<(String, String)> {
+        let mut pairs = Vec::new();
+        for (i, term) in terms.iter().enumerate() {
+            let path = format!("{ROLLING}.scatterStrategy[{i}]");
+            let pair = (term.key.clone(), term.value.clone());
+            if term.key.is_empty() {
+                self.refuse(format!("{path}.key"), "is empty; name a label");
+            }
+            if pairs.contains(&pair) {
+                self.refuse(path, format!("{}={} is listed twice", term.key, term.value));
+            } else {
+                pairs.push(pair);
+            }
+        }
+        pairs
+    }
+
+    pub(super) fn resize_deadline(&mut self, rolling: &RollingUpdate) -> Option<u32> {
+        let seconds = rolling
+            .in_place_update_strategy
+            .as_ref()?
+            .resize_deadline_seconds?;
+        let path = format!("{ROLLING}.inPlaceUpdateStrategy.resizeDeadlineSeconds");
+        Some(self.natural(&path, seconds))
+    }
+
+    pub(super) fn warm(&mut self, rolling: &RollingUpdate) -> Option<Warm> {
+        let strategy = rolling.in_place_update_strategy.as_ref()?;
+        let path = format!("{ROLLING}.inPlaceUpdateStrategy");
+        let timeout = strategy.image_pre_download_timeout_seconds.unwrap_or(600);
+        let ready = strategy
+            .image_pre_download_min_updated_ready_pods
+            .unwrap_or_default();
+        let timeout_seconds =
+            self.natural(&format!("{path}.imagePreDownloadTimeoutSeconds"), timeout);
+        let min_updated_ready = self.natural(
+            &format!("{path}.imagePreDownloadMinUpdatedReadyPods"),
+            ready,
+        );
+        // OpenKruise takes a number or a numeric text here, and no percentage.
+        let number = match strategy.image_pre_download_parallelism.as_ref()? {
+            IntOrString::Int(n) => Some(*n),
+            IntOrString::String(text) => text.parse().ok(),
+        };
+        let path = format!("{path}.imagePreDownloadParallelism");
+        let Some(parallelism) = number.and_then(|n| u32::try_from(n).ok()) else {
+            self.refuse(path, "is not a number of nodes, 0 or more");
+            return None;
+        };
+        (parallelism > 0).then_some(Warm {
+            parallelism,
+            timeout_seconds,
+            min_updated_ready,
+        })
+    }
+}

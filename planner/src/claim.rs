@@ -1,0 +1,32 @@
+//! The facts of one claim that decisions need.
+
+use apis::names;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
+
+/// A `PersistentVolumeClaim`, projected.
+#[derive(kube::Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[resource(inherit = k8s_openapi::api::core::v1::PersistentVolumeClaim)]
+pub struct Claim {
+    /// See [`crate::metadata`].
+    #[serde(deserialize_with = "crate::metadata::slim")]
+    pub metadata: ObjectMeta,
+}
+
+impl Claim {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// The instance it belongs to.
+    pub fn instance_id(&self) -> Option<&str> {
+        let labels = self.metadata.labels.as_ref()?;
+        labels.get(names::INSTANCE_ID_LABEL).map(String::as_str)
+    }
+
+    /// On its way out.
+    pub fn is_terminating(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+}
