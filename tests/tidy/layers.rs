@@ -53,7 +53,7 @@ fn the_api_types_can_do_no_io() {
 #[test]
 fn the_manager_ships_without_test_code() {
     let found = dependencies("manager");
-    for package in ["tests", "cluster", "rcgen"] {
+    for package in ["tests", "cluster", "model", "rcgen"] {
         assert!(!found.iter().any(|name| name == package), "{package}");
     }
 }
@@ -128,7 +128,7 @@ fn the_manager_does_not_interpret_the_spec() {
 
 #[test]
 fn the_api_types_come_first_and_the_planner_second() {
-    let above = ["planner", "manager", "tests", "cluster"];
+    let above = ["planner", "manager", "tests", "cluster", "model"];
     for (package, above) in [("apis", &above[..]), ("planner", &above[1..])] {
         let found = dependencies(package);
         for name in above {

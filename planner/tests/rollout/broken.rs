@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::watchdog::serves;
-use crate::world::World;
+use model::watchdog::serves;
+use model::world::World;
 
 mod budget;
 mod foreign;

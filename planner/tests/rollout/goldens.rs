@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::world::World;
+use model::world::World;
 
 fn compare(world: &World, name: &str, title: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/rollout/{name}.txt"));

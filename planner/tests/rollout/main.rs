@@ -1,8 +1,7 @@
 //! Whole rollouts: the planner against a model of the API server and of the kubelet.
 //!
-//! Reading order: [`server`] and [`kubelet`] (the model), [`world`] (which drives the planner on
-//! it) with [`watchdog`] (what must hold after every write), [`timeline`] (how a rollout is
-//! printed); then the suites: [`goldens`], [`broken`], [`random`], [`sums`].
+//! The model is the crate `model` (`tests/model`); here are the suites: [`goldens`], [`broken`],
+//! [`random`], [`sums`].
 
 #![allow(
     clippy::unwrap_used,
@@ -13,10 +12,5 @@
 
 mod broken;
 mod goldens;
-mod kubelet;
 mod random;
-mod server;
 mod sums;
-mod timeline;
-mod watchdog;
-mod world;

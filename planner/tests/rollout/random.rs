@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use serde_json::{Value, json};
 
-use crate::kubelet::Kubelet;
-use crate::watchdog::{is_active, serves};
-use crate::world::World;
+use model::kubelet::Kubelet;
+use model::watchdog::{is_active, serves};
+use model::world::World;
 
 /// One thing that happens. Numbers pick Pods among those that there are.
 #[derive(Clone, Debug)]

@@ -11,13 +11,13 @@ use crate::server::{Server, merge_condition};
 use crate::watchdog::{is_active, is_ready};
 
 #[derive(Clone, Default)]
-pub(crate) struct Kubelet {
+pub struct Kubelet {
     /// Older than Kubernetes 1.34: never says which generation it has seen.
-    pub(crate) is_old: bool,
+    pub is_old: bool,
     /// UIDs of Pods that somebody else changed: what becomes of their traffic is not our doing.
-    pub(crate) excused: BTreeSet<String>,
+    pub excused: BTreeSet<String>,
     /// Pods that never pass their readiness probe.
-    pub(crate) broken: BTreeSet<String>,
+    pub broken: BTreeSet<String>,
     /// The image each container was last started with.
     started: BTreeMap<(String, String), String>,
     ids: u32,
@@ -25,7 +25,7 @@ pub(crate) struct Kubelet {
 
 impl Kubelet {
     /// Takes one Pod one stage further. Returns whether anything changed.
-    pub(crate) fn sync(&mut self, server: &mut Server, name: &str) -> bool {
+    pub fn sync(&mut self, server: &mut Server, name: &str) -> bool {
         let Some(old) = server.pods.get(name).cloned() else {
             return false;
         };
@@ -158,7 +158,7 @@ impl Kubelet {
     }
 
     /// A container of the Pod dies of itself and is started again.
-    pub(crate) fn crash(server: &mut Server, name: &str) {
+    pub fn crash(server: &mut Server, name: &str) {
         let mut pod = server.pods[name].clone();
         let now = server.now_text();
         if !is_active(&pod) {

@@ -14,21 +14,21 @@ use crate::server::Server;
 use crate::timeline::Timeline;
 use crate::watchdog::Watchdog;
 
-pub(crate) struct World {
-    pub(crate) server: Server,
-    pub(crate) kubelet: Kubelet,
-    pub(crate) set: Value,
+pub struct World {
+    pub server: Server,
+    pub kubelet: Kubelet,
+    pub set: Value,
     /// Pods as the planner sees them: the server's at some time, never older than our own writes.
-    pub(crate) view: BTreeMap<String, Value>,
-    pub(crate) held: BTreeMap<String, String>,
-    pub(crate) timeline: Timeline,
+    pub view: BTreeMap<String, Value>,
+    pub held: BTreeMap<String, String>,
+    pub timeline: Timeline,
     /// Writes by Pod.
-    pub(crate) writes: BTreeMap<String, usize>,
+    pub writes: BTreeMap<String, usize>,
 }
 
 impl World {
     /// A set of `replicas` Pods of one container, with `rolling` as its rolling update.
-    pub(crate) fn new(replicas: u32, rolling: &Value) -> Self {
+    pub fn new(replicas: u32, rolling: &Value) -> Self {
         let set = json!({
             "apiVersion": "apps.kruise.io/v1beta1",
             "kind": "CloneSet",
@@ -44,7 +44,7 @@ impl World {
             },
         });
         Self {
-            server: Server::new(),
+            server: Server::default(),
             kubelet: Kubelet::default(),
             set,
             view: BTreeMap::new(),
@@ -55,7 +55,7 @@ impl World {
     }
 
     /// The same, once its Pods are ready.
-    pub(crate) fn running(replicas: u32, rolling: &Value) -> Self {
+    pub fn running(replicas: u32, rolling: &Value) -> Self {
         let mut world = Self::new(replicas, rolling);
         world.settle();
         world.writes.clear();
@@ -64,7 +64,7 @@ impl World {
     }
 
     /// A user changes the spec.
-    pub(crate) fn edit(&mut self, what: &str, change: impl FnOnce(&mut Value)) {
+    pub fn edit(&mut self, what: &str, change: impl FnOnce(&mut Value)) {
         let before = self.set["spec"].clone();
         change(&mut self.set["spec"]);
         if self.set["spec"] != before {
@@ -74,40 +74,40 @@ impl World {
         self.timeline.user(what, &self.server);
     }
 
-    pub(crate) fn set_image(&mut self, image: &str) {
+    pub fn set_image(&mut self, image: &str) {
         self.edit(&format!("image {image}"), |spec| {
             spec["template"]["spec"]["containers"][0]["image"] = image.into();
         });
     }
 
-    pub(crate) fn set_rolling(&mut self, key: &str, value: Value) {
+    pub fn set_rolling(&mut self, key: &str, value: Value) {
         self.edit(&format!("{key} {value}"), |spec| {
             spec["updateStrategy"]["rollingUpdate"][key] = value;
         });
     }
 
     /// `kubectl set image` on a Pod.
-    pub(crate) fn hand_edit(&mut self, name: &str, image: &str) {
+    pub fn hand_edit(&mut self, name: &str, image: &str) {
         let uid = self.server.pods[name]["metadata"]["uid"].as_str().unwrap();
         self.kubelet.excused.insert(uid.to_owned());
         self.server.edit_image(name, image);
     }
 
     /// The planner's view catches up with the server.
-    pub(crate) fn observe(&mut self) {
+    pub fn observe(&mut self) {
         self.view = self.server.pods.clone();
     }
 
-    pub(crate) fn valid(&self) -> Valid<CloneSet> {
+    pub fn valid(&self) -> Valid<CloneSet> {
         let set = CloneSet::deserialize(&self.set).unwrap();
         Valid::new(set).map_err(|(_, errors)| errors).unwrap()
     }
 
-    pub(crate) fn status(&self) -> CloneSetStatus {
+    pub fn status(&self) -> CloneSetStatus {
         CloneSetStatus::deserialize(&self.set["status"]).unwrap_or_default()
     }
 
-    pub(crate) fn plan(&self) -> Plan {
+    pub fn plan(&self) -> Plan {
         let controlled = |pod: &&Value| {
             let owners = pod["metadata"]["ownerReferences"].as_array();
             owners
@@ -143,7 +143,7 @@ impl World {
     }
 
     /// The plan for a changed spec, without changing it.
-    pub(crate) fn plan_after(&mut self, change: impl FnOnce(&mut Value)) -> Plan {
+    pub fn plan_after(&mut self, change: impl FnOnce(&mut Value)) -> Plan {
         let before = self.set.clone();
         change(&mut self.set["spec"]);
         let plan = self.plan();
@@ -152,7 +152,7 @@ impl World {
     }
 
     /// One pass of the controller: plan, perform, report. Returns how much it wrote.
-    pub(crate) fn reconcile(&mut self) -> usize {
+    pub fn reconcile(&mut self) -> usize {
         let plan = self.plan();
         plan.check().unwrap();
         let watchdog = Watchdog::new(&self.valid(), &plan, &self.server);
@@ -171,7 +171,7 @@ impl World {
 
     /// A pass of a controller that ends half-way: effects go out in another order, only those of
     /// `mask` reach the server, and nothing is reported.
-    pub(crate) fn reconcile_partly(&mut self, mask: u8) {
+    pub fn reconcile_partly(&mut self, mask: u8) {
         let plan = self.plan();
         plan.check().unwrap();
         let watchdog = Watchdog::new(&self.valid(), &plan, &self.server);
@@ -202,7 +202,7 @@ impl World {
     }
 
     /// The kubelet takes every Pod one stage further.
-    pub(crate) fn kubelet_round(&mut self) -> bool {
+    pub fn kubelet_round(&mut self) -> bool {
         let names: Vec<String> = self.server.pods.keys().cloned().collect();
         let mut changed = false;
         for name in names {
@@ -212,13 +212,13 @@ impl World {
         changed
     }
 
-    pub(crate) fn tick(&mut self) {
+    pub fn tick(&mut self) {
         self.server.now += SignedDuration::from_secs(1);
     }
 
     /// Runs until nothing changes any more, and checks that it is a rest: two more passes find
     /// nothing to do and report the very same status.
-    pub(crate) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         for _ in 0..500 {
             self.tick();
             self.observe();
@@ -247,20 +247,20 @@ impl World {
     }
 
     /// Whether the Ready condition of the set is True.
-    pub(crate) fn is_ready(&self) -> bool {
+    pub fn is_ready(&self) -> bool {
         let status = self.status();
         let ready = planner::status::condition(&status, apis::condition::ConditionType::Ready);
         ready.is_some_and(|c| c.status == "True")
     }
 
-    pub(crate) fn ready_reason(&self) -> String {
+    pub fn ready_reason(&self) -> String {
         let status = self.status();
         let ready = planner::status::condition(&status, apis::condition::ConditionType::Ready);
         ready.and_then(|c| c.reason.clone()).unwrap_or_default()
     }
 
     /// Images of the first container, sorted.
-    pub(crate) fn images(&self) -> Vec<String> {
+    pub fn images(&self) -> Vec<String> {
         let image = |p: &Value| {
             p["spec"]["containers"][0]["image"]
                 .as_str()
@@ -271,7 +271,7 @@ impl World {
         images
     }
 
-    pub(crate) fn uids(&self) -> Vec<String> {
+    pub fn uids(&self) -> Vec<String> {
         let uid = |p: &Value| p["metadata"]["uid"].as_str().map(str::to_owned);
         self.server.pods.values().filter_map(uid).collect()
     }

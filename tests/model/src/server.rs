@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// What a request was refused for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub enum Refused {
     NotFound,
     Exists,
     Conflict,
@@ -16,21 +16,21 @@ pub(crate) enum Refused {
 }
 
 /// What admission makes of a Pod that is created or changed.
-pub(crate) type Admission = fn(&mut Value);
+pub type Admission = fn(&mut Value);
 
 #[derive(Clone)]
-pub(crate) struct Server {
-    pub(crate) pods: BTreeMap<String, Value>,
-    pub(crate) claims: BTreeMap<String, Value>,
-    pub(crate) revisions: BTreeMap<String, Value>,
-    pub(crate) now: Timestamp,
-    pub(crate) admission: Option<Admission>,
+pub struct Server {
+    pub pods: BTreeMap<String, Value>,
+    pub claims: BTreeMap<String, Value>,
+    pub revisions: BTreeMap<String, Value>,
+    pub now: Timestamp,
+    pub admission: Option<Admission>,
     version: u64,
     uids: u64,
 }
 
-impl Server {
-    pub(crate) fn new() -> Self {
+impl Default for Server {
+    fn default() -> Self {
         Self {
             pods: BTreeMap::new(),
             claims: BTreeMap::new(),
@@ -41,13 +41,15 @@ impl Server {
             uids: 0,
         }
     }
+}
 
-    pub(crate) fn now_text(&self) -> String {
+impl Server {
+    pub fn now_text(&self) -> String {
         self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
     /// Answers with the object as it is afterwards, or None when it is gone.
-    pub(crate) fn perform(&mut self, request: &Request) -> Result<Option<Value>, Refused> {
+    pub fn perform(&mut self, request: &Request) -> Result<Option<Value>, Refused> {
         let name = &request.name;
         let body = &request.body;
         let objects = match request.resource {
@@ -153,7 +155,7 @@ impl Server {
     }
 
     /// Deletion as anybody may ask for it: at once where no kubelet has the Pod.
-    pub(crate) fn terminate(&mut self, name: &str) -> Option<Value> {
+    pub fn terminate(&mut self, name: &str) -> Option<Value> {
         let mut pod = self.pods.get(name)?.clone();
         if pod["spec"]["nodeName"].is_null() {
             self.pods.remove(name);
@@ -164,12 +166,12 @@ impl Server {
     }
 
     /// Stores what the kubelet or the scheduler writes.
-    pub(crate) fn write_status(&mut self, name: &str, pod: Value) {
+    pub fn write_status(&mut self, name: &str, pod: Value) {
         self.store(Resource::PodsStatus, name, pod);
     }
 
     /// `kubectl set image` on a Pod.
-    pub(crate) fn edit_image(&mut self, name: &str, image: &str) {
+    pub fn edit_image(&mut self, name: &str, image: &str) {
         let mut pod = self.pods[name].clone();
         pod["spec"]["containers"][0]["image"] = image.into();
         self.update(Resource::Pods, name, pod);
@@ -199,7 +201,7 @@ fn check(object: &Value, expected: &Value) -> Result<(), Refused> {
 }
 
 /// Strategic merge of one element of `status.conditions`, whose merge key is `type`.
-pub(crate) fn merge_condition(pod: &mut Value, condition: &Value) {
+pub fn merge_condition(pod: &mut Value, condition: &Value) {
     let conditions = pod["status"]["conditions"].as_array_mut().unwrap();
     match conditions
         .iter_mut()

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::server::Server;
 
 /// Promises of the set as they stood when a pass began.
-pub(crate) struct Watchdog {
+pub struct Watchdog {
     floor: usize,
     updated_max: usize,
     update_hash: String,
@@ -16,7 +16,7 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(crate) fn new(set: &Valid<CloneSet>, plan: &Plan, server: &Server) -> Self {
+    pub fn new(set: &Valid<CloneSet>, plan: &Plan, server: &Server) -> Self {
         let replicas = set.replicas;
         let max = budget::max_unavailable(set.max_unavailable, replicas);
         let update = plan.status.update_revision.clone().unwrap_or_default();
@@ -41,13 +41,7 @@ impl Watchdog {
 
     /// `view` is what the planner knew of the Pods when it asked for `effect`, its own writes
     /// included; `before` is the Pod at the server before the write, `after` is all of it after.
-    pub(crate) fn check(
-        &self,
-        effect: &Effect,
-        view: &[&Value],
-        before: Option<&Value>,
-        after: &Server,
-    ) {
+    pub fn check(&self, effect: &Effect, view: &[&Value], before: Option<&Value>, after: &Server) {
         let name = effect.name();
         if let Some(pod) = view.iter().find(|p| p["metadata"]["name"] == name) {
             self.check_budget(effect, pod, view);
@@ -105,7 +99,7 @@ fn hash(pod: &Value) -> &str {
     label.unwrap_or_default().rsplit('-').next().unwrap()
 }
 
-pub(crate) fn is_active(pod: &Value) -> bool {
+pub fn is_active(pod: &Value) -> bool {
     let finished = matches!(
         pod["status"]["phase"].as_str(),
         Some("Failed" | "Succeeded")
@@ -113,7 +107,7 @@ pub(crate) fn is_active(pod: &Value) -> bool {
     pod["metadata"]["deletionTimestamp"].is_null() && !finished
 }
 
-pub(crate) fn condition<'a>(pod: &'a Value, name: &str) -> &'a str {
+pub fn condition<'a>(pod: &'a Value, name: &str) -> &'a str {
     let conditions = pod["status"]["conditions"].as_array().unwrap();
     let found = conditions.iter().find(|c| c["type"] == name);
     found
@@ -122,12 +116,12 @@ pub(crate) fn condition<'a>(pod: &'a Value, name: &str) -> &'a str {
 }
 
 /// Counts as one that serves; a drained Pod does not, even before the kubelet has said so.
-pub(crate) fn serves(pod: &Value) -> bool {
+pub fn serves(pod: &Value) -> bool {
     is_ready(pod) && condition(pod, "InPlaceUpdateReady") != "False"
 }
 
 /// Endpoints list it.
-pub(crate) fn is_ready(pod: &Value) -> bool {
+pub fn is_ready(pod: &Value) -> bool {
     is_active(pod) && condition(pod, "Ready") == "True"
 }
 

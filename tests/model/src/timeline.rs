@@ -11,9 +11,9 @@ use crate::server::Server;
 use crate::watchdog::{condition, is_active};
 
 #[derive(Default)]
-pub(crate) struct Timeline {
+pub struct Timeline {
     /// Nothing is written down: a random run is told in full only by the events that led to it.
-    pub(crate) is_off: bool,
+    pub is_off: bool,
     rows: Vec<Row>,
     /// Pods in order of appearance: A, B, C …
     pods: Vec<String>,
@@ -34,11 +34,11 @@ enum Row {
 
 impl Timeline {
     /// Forgets what led to the present state.
-    pub(crate) fn begin(&mut self) {
+    pub fn begin(&mut self) {
         self.rows.clear();
     }
 
-    pub(crate) fn user(&mut self, what: &str, server: &Server) {
+    pub fn user(&mut self, what: &str, server: &Server) {
         if self.is_off {
             return;
         }
@@ -48,7 +48,7 @@ impl Timeline {
         self.last = cells;
     }
 
-    pub(crate) fn effect(&mut self, effect: &Effect, server: &Server) {
+    pub fn effect(&mut self, effect: &Effect, server: &Server) {
         if self.is_off {
             return;
         }
@@ -81,7 +81,7 @@ impl Timeline {
         self.step(&text, cells);
     }
 
-    pub(crate) fn kubelet(&mut self, server: &Server) {
+    pub fn kubelet(&mut self, server: &Server) {
         if self.is_off {
             return;
         }
@@ -91,7 +91,7 @@ impl Timeline {
         }
     }
 
-    pub(crate) fn status(&mut self, status: &CloneSetStatus, server: &Server) {
+    pub fn status(&mut self, status: &CloneSetStatus, server: &Server) {
         if self.is_off {
             return;
         }
@@ -150,7 +150,7 @@ impl Timeline {
         text
     }
 
-    pub(crate) fn render(&self, title: &str) -> String {
+    pub fn render(&self, title: &str) -> String {
         let width = self.rows.iter().map(|row| match row {
             Row::User(text, _) | Row::Step(text, _) => text.chars().count(),
             Row::Status(_) => 0,

@@ -1,0 +1,17 @@
+//! A world for the planner to act on, without a cluster.
+//!
+//! Reading order: [`server`] and [`kubelet`] (the model), [`world`] (which drives the planner on
+//! it) with [`watchdog`] (what must hold after every write), [`timeline`] (how a rollout is
+//! printed).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a model that meets the unexpected ends the test"
+)]
+
+pub mod kubelet;
+pub mod server;
+pub mod timeline;
+pub mod watchdog;
+pub mod world;
