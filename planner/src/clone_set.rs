@@ -17,6 +17,7 @@ use crate::{Pod, Revision, Snapshot};
 
 mod create;
 mod scale;
+mod sequence;
 mod targets;
 mod update;
 mod view;
@@ -192,7 +193,7 @@ impl<'a> Context<'a> {
             .iter()
             .map(|pod| PodView::new(s, goal, pod, &by_hash))
             .collect();
-        pods.sort_by_cached_key(|p| (goal.keeps(p), crate::order::update_key(p.pod)));
+        sequence::arrange(s, goal, &mut pods);
         targets::assign(s, goal, &mut pods);
         let wake_at = pods.iter().filter_map(|p| p.look_at).min();
         let at_least = |standing| {

@@ -9,6 +9,9 @@ use crate::Pod;
 use crate::budget::Loss;
 use crate::pod::Gate;
 
+pub(crate) mod priority;
+pub(crate) mod scatter;
+
 /// What makes a Pod cheap to lose, cheapest first.
 type Worth = (bool, u8, bool);
 

@@ -295,14 +295,6 @@ fn unsupported(spec: &CloneSetSpec, rolling: &RollingUpdate) -> Vec<FieldError> 
             "spec.scaleStrategy.excludePreparingDelete",
         ),
         (
-            rolling.priority_strategy.is_some(),
-            "spec.updateStrategy.rollingUpdate.priorityStrategy",
-        ),
-        (
-            !rolling.scatter_strategy.is_empty(),
-            "spec.updateStrategy.rollingUpdate.scatterStrategy",
-        ),
-        (
             in_place.image_pre_download_parallelism.is_some(),
             "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.imagePreDownloadParallelism",
         ),

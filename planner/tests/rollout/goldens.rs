@@ -7,6 +7,8 @@ use serde_json::json;
 
 use model::world::World;
 
+mod order;
+
 fn compare(world: &World, name: &str, title: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/rollout/{name}.txt"));
     let printed = world.timeline.render(title);
