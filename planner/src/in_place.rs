@@ -5,8 +5,6 @@
 //! the Pod's own revision and the target: a live Pod carries defaults and injected parts, so
 //! comparing all of it would be unsound.
 
-use std::collections::BTreeSet;
-
 use apis::names;
 
 use crate::reason::Reason;
@@ -38,7 +36,7 @@ pub(crate) struct ImageChange {
 }
 
 /// Which of a Pod's maps a key stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Map {
     Labels,
     Annotations,
@@ -96,7 +94,6 @@ pub(crate) fn way(pod: &Pod, own: &Revision, target: &Revision, obstacle: Option
         keys: key_changes(pod, own, target),
         label: pod.revision_hash() != Some(target.hash()),
     };
-    let rewritten = is_rewritten_by_admission(pod, own);
     for (container, wanted) in &target.view.images {
         let unchanged = own.view.images.get(container) == Some(wanted);
         let Some((list, index, image)) = find(pod, container) else {
@@ -107,7 +104,7 @@ pub(crate) fn way(pod: &Pod, own: &Revision, target: &Revision, obstacle: Option
             let path = format!("spec.template.spec.containers[{container}]");
             return Way::Recreate(Reason::NeedsRecreate { path });
         };
-        if image != wanted && !(unchanged && rewritten) {
+        if image != wanted && !(unchanged && is_rewritten_by_admission(pod, own)) {
             changes.images.push(ImageChange {
                 list,
                 index,
@@ -166,6 +163,10 @@ fn find<'a>(pod: &'a Pod, name: &str) -> Option<(List, usize, &'a str)> {
 /// annotations, for one), people annotate Pods, and unlike an edit of the spec neither raises the
 /// generation, so taking them back could go on for ever.
 fn key_changes(pod: &Pod, own: &Revision, target: &Revision) -> Vec<KeyChange> {
+    // Most Pods stay at their revision.
+    if std::ptr::eq(own, target) {
+        return Vec::new();
+    }
     let (from, to) = (&own.view, &target.view);
     let maps = [
         (Map::Labels, pod.labels(), &from.labels, &to.labels),
@@ -178,17 +179,19 @@ fn key_changes(pod: &Pod, own: &Revision, target: &Revision) -> Vec<KeyChange> {
     ];
     let mut changes = Vec::new();
     for (map, live, own, target) in maps {
-        let keys: BTreeSet<&String> = own.keys().chain(target.keys()).collect();
-        for key in keys.into_iter().filter(|key| !is_ours(key)) {
-            let to = target.get(key);
-            if own.get(key) != to && live.get(key) != to {
-                changes.push(KeyChange {
-                    map,
-                    key: key.clone(),
-                    to: to.cloned(),
-                });
-            }
-        }
+        let set = target
+            .iter()
+            .filter(|(key, to)| own.get(*key) != Some(to))
+            .map(|(key, to)| (key, Some(to)));
+        let removed = own.keys().filter(|key| !target.contains_key(*key));
+        let differing = set.chain(removed.map(|key| (key, None)));
+        let due = differing.filter(|(key, to)| !is_ours(key) && live.get(*key) != *to);
+        changes.extend(due.map(|(key, to)| KeyChange {
+            map,
+            key: key.clone(),
+            to: to.cloned(),
+        }));
+        changes.sort_by(|a, b| (a.map, &a.key).cmp(&(b.map, &b.key)));
     }
     changes
 }

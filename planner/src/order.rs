@@ -30,7 +30,7 @@ fn age(pod: &Pod) -> Reverse<Option<Timestamp>> {
 
 /// Updates: what is drained already, then what serves least, then the youngest. The name makes the
 /// order total, so that two passes over the same Pods choose the same ones.
-pub(crate) fn update_key(pod: &Pod) -> impl Ord + use<> {
+pub(crate) fn update_key(pod: &Pod) -> impl Ord + use<'_> {
     let drained = matches!(pod.gate(), Gate::Closed { .. });
     let since = Reverse(pod.ready_since());
     (
@@ -39,13 +39,13 @@ pub(crate) fn update_key(pod: &Pod) -> impl Ord + use<> {
         since,
         Reverse(pod.restarts()),
         age(pod),
-        pod.name().to_owned(),
+        pod.name(),
     )
 }
 
 /// Deletion: what serves least, then the lower deletion cost, then the youngest. `lost` says what
 /// goes with it: a Pod that serves but is not available yet goes before one that is.
-pub(crate) fn delete_key(pod: &Pod, lost: Loss) -> impl Ord + use<> {
+pub(crate) fn delete_key(pod: &Pod, lost: Loss) -> impl Ord + use<'_> {
     let since = Reverse(pod.ready_since());
     let restarts = Reverse(pod.restarts());
     let (assigned, phase, ready) = worth(pod);
@@ -55,7 +55,7 @@ pub(crate) fn delete_key(pod: &Pod, lost: Loss) -> impl Ord + use<> {
         since,
         restarts,
         age(pod),
-        pod.name().to_owned(),
+        pod.name(),
     )
 }
 
@@ -95,16 +95,18 @@ mod tests {
         let pending = pod(json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n"},
             "status": {"phase": "Pending"}}));
         let unassigned = pod(json!({"metadata": {"name": "u"}, "status": {"phase": "Pending"}}));
-        let mut pods = [
+        let pods = [
             pod(running("True")),
             pending,
             pod(running("False")),
             unassigned,
         ];
-        pods.sort_by_cached_key(|p| delete_key(p, Loss::Nothing));
-        assert_eq!(
-            pods.iter().map(Pod::name).collect::<Vec<_>>(),
-            ["u", "p", "False", "True"]
-        );
+        let mut keys: Vec<_> = pods
+            .iter()
+            .map(|p| (delete_key(p, Loss::Nothing), p.name()))
+            .collect();
+        keys.sort();
+        let names: Vec<_> = keys.iter().map(|(_, name)| *name).collect();
+        assert_eq!(names, ["u", "p", "False", "True"]);
     }
 }

@@ -9,19 +9,45 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Serialize};
 
-/// A Pod, projected.
+mod known;
+
+/// A Pod, projected. What the methods say is what was found when it was decoded: to change a Pod,
+/// decode another one.
 #[derive(kube::Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = k8s_openapi::api::core::v1::Pod)]
+#[serde(from = "Wire")]
 pub struct Pod {
     /// See [`crate::metadata`]: what decisions need of it.
-    #[serde(deserialize_with = "crate::metadata::slim")]
     pub metadata: ObjectMeta,
     /// See [`PodSpec`].
-    #[serde(default)]
     pub spec: PodSpec,
     /// See [`PodStatus`].
-    #[serde(default)]
     pub status: PodStatus,
+    #[serde(skip)]
+    known: known::Known,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    #[serde(deserialize_with = "crate::metadata::slim")]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: PodSpec,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+impl From<Wire> for Pod {
+    fn from(wire: Wire) -> Self {
+        let mut pod = Self {
+            metadata: wire.metadata,
+            spec: wire.spec,
+            status: wire.status,
+            known: known::Known::default(),
+        };
+        pod.known = known::Known::of(&pod);
+        pod
+    }
 }
 
 /// `spec`, projected.
@@ -143,9 +169,10 @@ pub struct Waiting {
 }
 
 /// The readiness gate of in-place updates on one Pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Gate {
     /// The Pod does not carry the gate (it was made by somebody else).
+    #[default]
     Missing,
     /// The Pod carries it and nobody has set it: the Pod is new.
     Unset,
@@ -189,8 +216,7 @@ impl Pod {
     /// Hash of the revision it was last brought to: the last `-` token of the label, because the
     /// label carries the bare hash in some installations and `<set>-<hash>` in others.
     pub fn revision_hash(&self) -> Option<&str> {
-        let label = self.labels().get(names::REVISION_LABEL)?;
-        label.rsplit('-').next().filter(|hash| !hash.is_empty())
+        self.known.revision_hash.as_deref()
     }
 
     /// On its way out.
@@ -200,7 +226,7 @@ impl Pod {
 
     /// Ran to its end; will never serve again.
     pub fn is_finished(&self) -> bool {
-        matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"))
+        self.known.is_finished
     }
 
     /// Counts as a replica.
@@ -219,38 +245,17 @@ impl Pod {
 
     /// Serves: Endpoints list it.
     pub fn is_ready(&self) -> bool {
-        self.status.phase.as_deref() == Some("Running")
-            && self
-                .condition(names::READY_CONDITION)
-                .is_some_and(|(_, c)| &*c.status == "True")
+        self.known.is_ready
     }
 
     /// Since when it serves.
     pub fn ready_since(&self) -> Option<Timestamp> {
-        let (_, ready) = self.condition(names::READY_CONDITION)?;
-        ready
-            .last_transition_time
-            .as_ref()
-            .map(|t| t.0)
-            .filter(|_| self.is_ready())
+        self.known.ready_since
     }
 
     /// See [`Gate`].
     pub fn gate(&self) -> Gate {
-        let carried = &self.spec.readiness_gates;
-        if !carried
-            .iter()
-            .any(|g| &*g.condition_type == names::IN_PLACE_READY_CONDITION)
-        {
-            return Gate::Missing;
-        }
-        match self.condition(names::IN_PLACE_READY_CONDITION) {
-            None => Gate::Unset,
-            Some((_, c)) if &*c.status == "True" => Gate::Open,
-            Some((_, c)) => Gate::Closed {
-                since: c.last_transition_time.as_ref().map(|t| t.0),
-            },
-        }
+        self.known.gate
     }
 
     /// Out of its Services for good: the gate is closed, and the kubelet has said that the Pod is
@@ -263,8 +268,13 @@ impl Pod {
     }
 
     /// What an in-place update left on it.
-    pub fn in_place_state(&self) -> Option<InPlaceState> {
-        InPlaceState::parse(self.annotations().get(names::IN_PLACE_STATE_ANNOTATION)?)
+    pub fn in_place_state(&self) -> Option<&InPlaceState> {
+        self.known.record.as_deref()
+    }
+
+    /// Labelled for deletion.
+    pub fn is_named_for_deletion(&self) -> bool {
+        self.known.is_named_for_deletion
     }
 
     /// App containers' and init containers' statuses.
@@ -282,6 +292,6 @@ impl Pod {
 
     /// Restarts of all containers.
     pub fn restarts(&self) -> i32 {
-        self.container_statuses().map(|s| s.restart_count).sum()
+        self.known.restarts
     }
 }

@@ -227,13 +227,17 @@ pub(crate) fn encode(mut number: u32, digits: usize) -> String {
 
 /// Deletes the oldest revisions that nobody uses beyond `revisionHistoryLimit`.
 pub(crate) fn forget(s: &Snapshot, current: &str, update: &str) -> Vec<Effect> {
-    let in_use: BTreeSet<&str> = s.pods.iter().filter_map(|p| p.revision_hash()).collect();
     let mut unused: Vec<_> = s
         .revisions
         .iter()
-        .filter(|r| r.name() != current && r.name() != update && !in_use.contains(r.hash()))
+        .filter(|r| r.name() != current && r.name() != update)
         .filter(|r| r.metadata.deletion_timestamp.is_none())
         .collect();
+    if unused.len() <= s.set.revision_history_limit {
+        return Vec::new();
+    }
+    let in_use: BTreeSet<&str> = s.pods.iter().filter_map(|p| p.revision_hash()).collect();
+    unused.retain(|r| !in_use.contains(r.hash()));
     unused.sort_by_key(|r| r.number);
     let surplus = unused.len().saturating_sub(s.set.revision_history_limit);
     unused[..surplus]

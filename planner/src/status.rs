@@ -114,20 +114,23 @@ pub(crate) fn observe(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>]) -> CloneS
 
 /// Pods by reason; those that are up to date are left out.
 fn reasons(pods: &[PodView<'_>]) -> Vec<ReasonCount> {
-    let mut by_reason: BTreeMap<&str, ReasonCount> = BTreeMap::new();
-    let mut names: Vec<&PodView<'_>> = pods.iter().collect();
-    names.sort_by_key(|p| p.pod.name());
-    for p in names.into_iter().filter(|p| p.reason != Reason::UpToDate) {
-        let entry = by_reason
-            .entry(p.reason.as_str())
-            .or_insert_with(|| ReasonCount {
-                reason: p.reason.as_str().to_owned(),
-                pods: 0,
-                example: example(p),
-            });
-        entry.pods += 1;
+    // The first Pod by name is the example.
+    let mut by_reason: BTreeMap<&str, (i32, &PodView<'_>)> = BTreeMap::new();
+    for p in pods.iter().filter(|p| p.reason != Reason::UpToDate) {
+        let (count, first) = by_reason.entry(p.reason.as_str()).or_insert((0, p));
+        *count += 1;
+        if p.reason.needs_a_person() && p.pod.name() < first.pod.name() {
+            *first = p;
+        }
     }
-    by_reason.into_values().collect()
+    let counts = by_reason
+        .into_iter()
+        .map(|(reason, (pods, first))| ReasonCount {
+            reason: reason.to_owned(),
+            pods,
+            example: example(first),
+        });
+    counts.collect()
 }
 
 /// Only reasons that somebody has to read carry a Pod's name: for the others it would change with

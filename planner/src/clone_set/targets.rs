@@ -1,6 +1,5 @@
 //! Which revision each Pod should be at: the partition's arithmetic, applied to Pods.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use apis::update_strategy::{PodUpdatePolicy, UpdateStrategyType};
@@ -136,7 +135,7 @@ fn idle(s: &Snapshot) -> Option<Reason> {
 /// What stands in the way between two revisions, found once per pair.
 #[derive(Default)]
 struct Obstacles {
-    known: BTreeMap<(String, String), Option<Reason>>,
+    known: Vec<(Arc<Revision>, Arc<Revision>, Option<Reason>)>,
 }
 
 impl Obstacles {
@@ -154,12 +153,18 @@ impl Obstacles {
                 revision: hash.to_owned(),
             });
         };
-        let pair = (own.hash().to_owned(), target.hash().to_owned());
-        let obstacle = self
-            .known
-            .entry(pair)
-            .or_insert_with(|| in_place::obstacle(own, target));
-        in_place::way(p.pod, own, target, obstacle.as_ref())
+        in_place::way(p.pod, own, target, self.between(own, target))
+    }
+
+    fn between(&mut self, own: &Arc<Revision>, target: &Arc<Revision>) -> Option<&Reason> {
+        let pair = |(a, b, _): &(Arc<_>, Arc<_>, _)| Arc::ptr_eq(a, own) && Arc::ptr_eq(b, target);
+        let index = self.known.iter().position(pair).unwrap_or_else(|| {
+            let obstacle = in_place::obstacle(own, target);
+            self.known
+                .push((Arc::clone(own), Arc::clone(target), obstacle));
+            self.known.len() - 1
+        });
+        self.known.get(index)?.2.as_ref()
     }
 }
 

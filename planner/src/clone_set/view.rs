@@ -174,8 +174,6 @@ fn remembering(s: &Snapshot, progress: Progress) -> Progress {
 
 /// Named in `podsToDelete` or labelled for deletion.
 fn is_specified(s: &Snapshot, pod: &Pod) -> bool {
-    s.set.pods_to_delete.contains(pod.name())
-        || pod
-            .labels()
-            .contains_key(apis::names::SPECIFIED_DELETE_LABEL)
+    let named = &s.set.pods_to_delete;
+    pod.is_named_for_deletion() || (!named.is_empty() && named.contains(pod.name()))
 }

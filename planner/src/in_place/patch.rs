@@ -157,7 +157,7 @@ fn record(
     changes: &Changes,
     now: jiff::Timestamp,
 ) -> Option<InPlaceState> {
-    let recorded = pod.in_place_state();
+    let recorded = pod.in_place_state().cloned();
     if changes.images.is_empty() {
         let mut state = recorded.filter(|state| state.revision != target.name())?;
         target.name().clone_into(&mut state.revision);

@@ -117,6 +117,7 @@ fn a_record_of_openkruise_is_done_when_the_container_started_since() {
 fn a_record_of_openkruise_is_done_when_openkruise_opened_the_gate() {
     let mut pod = pod("web:2", 2, running("x"), theirs("2026-03-01T12:00:30Z"));
     pod.status.conditions[0].status = "True".into();
+    let pod: Pod = serde_json::from_value(serde_json::to_value(pod).unwrap()).unwrap();
     assert_eq!(progress(&pod), Progress::Done);
 }
 

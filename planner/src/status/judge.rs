@@ -5,21 +5,24 @@ use apis::update_strategy::UpdateStrategyType;
 use super::{Counts, Judgement};
 use crate::Snapshot;
 use crate::clone_set::{Goal, PodView};
+use crate::reason::Reason;
 
 pub(super) fn judge(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>], counts: &Counts) -> Judgement {
     if s.is_deleting() {
         return Judgement::deleting();
     }
-    let mut by_name: Vec<&PodView<'_>> = pods.iter().filter(|p| p.is_active()).collect();
-    by_name.sort_by_key(|p| p.pod.name());
-    if let Some(p) = by_name.iter().find(|p| p.reason.needs_a_person()) {
+    let first = |holds: fn(&Reason) -> bool| {
+        let pods = pods.iter().filter(|p| p.is_active() && holds(&p.reason));
+        pods.min_by_key(|p| p.pod.name())
+    };
+    if let Some(p) = first(Reason::needs_a_person) {
         return Judgement::stalled(p.reason.as_str(), sentence(p));
     }
     if let Some(judgement) = outstanding(s, goal, counts) {
         return judgement;
     }
     // The sums are right; what a single Pod waits for still counts.
-    if let Some(p) = by_name.iter().find(|p| !p.reason.is_rest()) {
+    if let Some(p) = first(|reason| !reason.is_rest()) {
         return Judgement::working(p.reason.as_str(), sentence(p));
     }
     rest(s, goal, counts)
