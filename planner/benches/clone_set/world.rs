@@ -176,7 +176,7 @@ fn pod(n: usize, stage: Stage) -> Pod {
     labels[names::TEMPLATE_HASH_LABEL] = revision.rsplit('-').next().into();
     labels[names::INSTANCE_ID_LABEL] = instance(n).into();
     let mut annotations = annotations(revision);
-    let in_place = n % 2 == 0 || stage == Stage::Patched;
+    let in_place = n.is_multiple_of(2) || stage == Stage::Patched;
     if in_place {
         let at = if stage == Stage::Patched {
             "2026-03-01T11:59:58Z"
