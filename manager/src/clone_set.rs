@@ -1,6 +1,6 @@
 //! One pass over one CloneSet: snapshot, plan, perform, report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
 use planner::pod::Gate;
 use planner::status::{self as report, Outcome};
-use planner::{Effect, Plan, Pod, Snapshot};
+use planner::{Effect, Node, Plan, Pod, Snapshot};
 use tokio::time::Instant;
 
 use crate::cache::Key;
@@ -74,18 +74,30 @@ impl Controller {
         };
         let set = Valid::new(object).map_err(|refused| refused.1)?;
         let uid = set.object().uid().unwrap_or_default();
+        let pods = self.pods.owned(&uid);
         Ok(Snapshot {
             now: Timestamp::now(),
+            nodes: self.nodes_of(&set.template, &pods),
             set,
-            pods: self.pods.owned(&uid),
+            pods,
             orphans: self.pods.orphans(&key.namespace),
             claims: self.claims.owned(&uid),
-            nodes: Vec::new(),
             revisions: self.revisions.owned(&uid),
             orphan_revisions: self.revisions.orphans(&key.namespace),
             held: self.holds.lock().held(key).0,
             effects_max: self.effects_max,
         })
+    }
+
+    /// The nodes of `pods`, where it matters what is known of them.
+    fn nodes_of(&self, template: &serde_json::Value, pods: &[Arc<Pod>]) -> Vec<Arc<Node>> {
+        if !planner::order::spread::needs_nodes(template) {
+            return Vec::new();
+        }
+        let names = pods.iter().filter_map(|p| p.spec.node_name.as_deref());
+        let names: BTreeSet<&str> = names.collect();
+        let known = names.iter().filter_map(|name| self.nodes.get("", name));
+        known.collect()
     }
 
     /// The spec makes no sense: nothing is done, and the status says what to mend.

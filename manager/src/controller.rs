@@ -9,7 +9,7 @@ use apis::CloneSet;
 use futures::FutureExt;
 use kube::core::DeserializeGuard;
 use parking_lot::{Mutex, RwLock};
-use planner::{Claim, Pod, Revision};
+use planner::{Claim, Node, Pod, Revision};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +37,7 @@ pub struct Controller {
     pub(crate) sets: Arc<Cache<CachedSet>>,
     pub(crate) pods: Arc<Cache<Pod>>,
     pub(crate) claims: Arc<Cache<Claim>>,
+    pub(crate) nodes: Arc<Cache<Node>>,
     pub(crate) revisions: Arc<Cache<Revision>>,
     pub(crate) client: kube::Client,
     pub(crate) executor: Executor,
@@ -58,6 +59,8 @@ pub struct Parts {
     pub pods: Arc<Cache<Pod>>,
     /// Claims.
     pub claims: Arc<Cache<Claim>>,
+    /// Nodes; empty where they are not watched.
+    pub nodes: Arc<Cache<Node>>,
     /// Revisions.
     pub revisions: Arc<Cache<Revision>>,
     /// For status; effects have the same.
@@ -88,6 +91,7 @@ impl Controller {
             sets,
             pods,
             claims,
+            nodes,
             revisions,
             client,
             events,
@@ -106,6 +110,7 @@ impl Controller {
             sets,
             pods,
             claims,
+            nodes,
             revisions,
             client,
             executor,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kube::Api;
-use planner::{Claim, Pod, Revision};
+use planner::{Claim, Node, Pod, Revision};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, WatchConfig, run_watch, settle_overdue, without_managed_fields};
@@ -39,6 +39,7 @@ pub fn start(parts: &Parts) -> CloneSets {
         sets: Arc::clone(&sets),
         pods: Arc::clone(&pods),
         claims: Arc::clone(&claims),
+        nodes: nodes(parts),
         revisions: Arc::clone(&revisions),
         client: parts.clients.calls.clone(),
         events,
@@ -60,6 +61,17 @@ pub fn start(parts: &Parts) -> CloneSets {
     }
 }
 
+/// The nodes, for what their labels say about where they stand. Who may look into one namespace
+/// only does not see them; then every node counts as a place of its own.
+fn nodes(parts: &Parts) -> Arc<Cache<Node>> {
+    let cache: Arc<Cache<Node>> = Arc::new(Cache::new(without_managed_fields));
+    if parts.args.only_namespace().is_none() {
+        let api = Api::all(parts.clients.watches.clone());
+        feed(parts, "Node", api, &cache);
+    }
+    cache
+}
+
 fn watch<K>(parts: &Parts, kind: &'static str, cache: &Arc<Cache<K>>)
 where
     K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
@@ -75,20 +87,27 @@ where
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
+    feed(parts, kind, api, cache);
+    let calls = parts.clients.calls.clone();
+    let overdue = settle_overdue(calls, Arc::clone(cache), parts.shutdown.clone());
+    parts.tracker.spawn(overdue);
+}
+
+fn feed<K>(parts: &Parts, kind: &'static str, api: Api<K>, cache: &Arc<Cache<K>>)
+where
+    K: kube::Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
     let restarts = parts.metrics.watch_restarts(kind);
     let shutdown = parts.shutdown.clone();
     let config = WatchConfig::default();
-    parts.tracker.spawn(run_watch(
-        api,
-        Arc::clone(cache),
-        config,
-        restarts,
-        shutdown.clone(),
-    ));
-    let calls = parts.clients.calls.clone();
-    parts
-        .tracker
-        .spawn(settle_overdue(calls, Arc::clone(cache), shutdown));
+    let watch = run_watch(api, Arc::clone(cache), config, restarts, shutdown);
+    parts.tracker.spawn(watch);
     let cache = Arc::clone(cache);
     parts
         .metrics

@@ -11,6 +11,7 @@ use crate::pod::Gate;
 
 pub(crate) mod priority;
 pub(crate) mod scatter;
+pub mod spread;
 
 /// What makes a Pod cheap to lose, cheapest first.
 type Worth = (bool, u8, bool);
@@ -44,14 +45,16 @@ pub(crate) fn update_key(pod: &Pod) -> impl Ord + use<'_> {
 }
 
 /// Deletion: what serves least, then the lower deletion cost, then the youngest. `lost` says what
-/// goes with it: a Pod that serves but is not available yet goes before one that is.
-pub(crate) fn delete_key(pod: &Pod, lost: Loss) -> impl Ord + use<'_> {
+/// goes with it: a Pod that serves but is not available yet goes before one that is. Of Pods that
+/// are worth the same, those of the higher `rank` go first.
+pub(crate) fn delete_key(pod: &Pod, lost: Loss, rank: spread::Rank) -> impl Ord + use<'_> {
     let since = Reverse(pod.ready_since());
     let restarts = Reverse(pod.restarts());
     let (assigned, phase, ready) = worth(pod);
     (
         (assigned, phase, lost == Loss::Available, ready),
         deletion_cost(pod),
+        Reverse(rank),
         since,
         restarts,
         age(pod),
@@ -103,7 +106,12 @@ mod tests {
         ];
         let mut keys: Vec<_> = pods
             .iter()
-            .map(|p| (delete_key(p, Loss::Nothing), p.name()))
+            .map(|p| {
+                (
+                    delete_key(p, Loss::Nothing, spread::Rank::default()),
+                    p.name(),
+                )
+            })
             .collect();
         keys.sort();
         let names: Vec<_> = keys.iter().map(|(_, name)| *name).collect();

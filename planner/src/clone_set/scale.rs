@@ -5,10 +5,11 @@ use super::create::{Ids, pod_body};
 use super::view::Fate;
 use crate::budget::Loss;
 use crate::effect::{Effect, Target};
-use crate::order::delete_key;
+use crate::order::spread::{self, Rank};
 use crate::reason::Reason;
+use crate::{Pod, order};
 
-impl Context<'_> {
+impl<'a> Context<'a> {
     /// Deletes Pods that were named for it, then brings the number of Pods to `replicas`.
     ///
     /// `adopted` Pods are about to become the set's own: none is created in their place.
@@ -37,13 +38,17 @@ impl Context<'_> {
 
     /// Deletes `surplus` Pods, of the revision that has too many first.
     fn delete_surplus(&mut self, surplus: usize) {
+        if surplus == 0 {
+            return;
+        }
         let mut candidates: Vec<usize> = (0..self.pods.len())
             .filter(|i| self.pods[*i].is_active())
             .filter(|i| !self.pods[*i].specified && !self.pods[*i].held)
             .collect();
-        candidates.sort_by_cached_key(|i| delete_key(self.pods[*i].pod, self.pods[*i].loss()));
+        candidates.sort_by_cached_key(|i| self.delete_key(*i, Rank::default()));
         let (new, old): (Vec<_>, Vec<_>) =
             candidates.into_iter().partition(|i| self.pods[*i].updated);
+        let (new, old) = (self.spread_out(new), self.spread_out(old));
         let old_surplus = old
             .len()
             .saturating_sub(self.goal.kept() as usize)
@@ -59,6 +64,22 @@ impl Context<'_> {
         for index in chosen {
             self.delete(index, "there are more Pods than replicas");
         }
+    }
+
+    fn delete_key(&self, index: usize, rank: Rank) -> impl Ord + use<'a> {
+        let p = &self.pods[index];
+        order::delete_key(p.pod, p.loss(), rank)
+    }
+
+    /// Of Pods of one revision, in the order in which they would be deleted, those that stand
+    /// close together first.
+    fn spread_out(&self, pods: Vec<usize>) -> Vec<usize> {
+        let at: Vec<&Pod> = pods.iter().map(|i| self.pods[*i].pod).collect();
+        let keys = spread::keys(&self.s.set.template);
+        let ranks = spread::ranks(&at, &keys, &self.s.nodes);
+        let mut ranked: Vec<_> = pods.into_iter().zip(ranks).collect();
+        ranked.sort_by_cached_key(|(i, rank)| self.delete_key(*i, *rank));
+        ranked.into_iter().map(|(i, _)| i).collect()
     }
 
     fn delete(&mut self, index: usize, why: &str) {

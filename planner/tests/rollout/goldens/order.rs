@@ -96,3 +96,29 @@ fn scatter() {
         "Leaders (A, B, C) and others take turns, and a leader comes last.",
     );
 }
+
+#[test]
+fn scale_down_spread() {
+    let mut world = World::running(4, &in_place());
+    let mut names: Vec<String> = world.server.pods.keys().cloned().collect();
+    names.sort_by_key(|name| world.server.pods[name]["metadata"]["uid"].to_string());
+    for (name, node) in names.iter().zip(["n1", "n2", "n2", "n3"]) {
+        let mut pod = world.server.pods[name].clone();
+        pod["spec"]["nodeName"] = node.into();
+        world.server.write_status(name, pod);
+    }
+    world.settle();
+    world.edit("replicas 3", |spec| spec["replicas"] = 3.into());
+    world.settle();
+    let alone = [&names[0], &names[3]];
+    assert!(
+        alone
+            .iter()
+            .all(|name| world.server.pods.contains_key(*name))
+    );
+    compare(
+        &world,
+        "scale-down-spread",
+        "B and C share a node, so one of them goes, although D is as young as they are.",
+    );
+}
