@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::budget::{self, Budget, Loss};
 use crate::effect::{Disruption, Effect, Target};
+use crate::lifecycle::Hooks;
 use crate::ownership;
 use crate::plan::Plan;
 use crate::reason::Reason;
@@ -16,6 +17,7 @@ use crate::status::{self, Counts};
 use crate::{Pod, Revision, Snapshot};
 
 mod create;
+mod hooks;
 mod scale;
 mod sequence;
 mod targets;
@@ -181,6 +183,7 @@ pub(crate) struct Context<'a> {
     /// Every owned Pod, with its target, way and reason.
     pub(crate) pods: Vec<PodView<'a>>,
     pub(crate) budget: Budget,
+    pub(crate) hooks: Hooks<'a>,
     pub(crate) effects: Vec<Effect>,
     pub(crate) wake_at: Option<Timestamp>,
 }
@@ -194,6 +197,7 @@ impl<'a> Context<'a> {
             .map(|pod| PodView::new(s, goal, pod, &by_hash))
             .collect();
         sequence::arrange(s, goal, &mut pods);
+        hooks::choose_leaving(goal, &mut pods);
         targets::assign(s, goal, &mut pods);
         let wake_at = pods.iter().filter_map(|p| p.look_at).min();
         let at_least = |standing| {
@@ -208,6 +212,7 @@ impl<'a> Context<'a> {
             goal,
             pods,
             budget,
+            hooks: Hooks::of(&s.set.lifecycle),
             effects: Vec::new(),
             wake_at,
         }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 mod request;
 
+pub(crate) use request::time;
 pub use request::{Request, Resource, Verb};
 
 /// The object an effect is about, as it was seen.
@@ -204,6 +205,8 @@ pub enum Effect {
         /// Index of the gate's condition and the generation it was judged at; None for a new Pod,
         /// which has no such condition yet.
         judged: Option<(usize, i64)>,
+        /// What the Pod is from now on, where that changes: written along.
+        state: Option<State>,
     },
 }
 

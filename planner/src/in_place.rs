@@ -203,6 +203,8 @@ fn is_ours(key: &str) -> bool {
         names::TEMPLATE_HASH_LABEL,
         names::INSTANCE_ID_LABEL,
         names::IN_PLACE_STATE_ANNOTATION,
+        names::LIFECYCLE_STATE_LABEL,
+        names::LIFECYCLE_TIMESTAMP_ANNOTATION,
     ]
     .contains(&key)
 }

@@ -11,6 +11,7 @@ pub mod claim;
 pub mod clone_set;
 pub mod effect;
 pub mod in_place;
+pub mod lifecycle;
 pub mod metadata;
 pub mod node;
 pub mod order;

@@ -142,7 +142,7 @@ impl Checked for CloneSet {
             reuse_claims: scale.enable_pvc_reuse.unwrap_or_default(),
             exclude_preparing_delete: scale.exclude_preparing_delete.unwrap_or_default(),
             claims: checks.claims(&spec.volume_claim_templates),
-            lifecycle: spec.lifecycle.clone().unwrap_or_default(),
+            lifecycle: checks.lifecycle(spec),
             progress_deadline_seconds: checks.progress_deadline(spec),
             rollback_on_deadline: rolling.rollback_on_deadline.unwrap_or_default(),
             priority: checks.priority(rolling.priority_strategy.as_ref()),
@@ -277,7 +277,6 @@ fn unsupported(spec: &CloneSetSpec, rolling: &RollingUpdate) -> Vec<FieldError> 
             !spec.volume_claim_templates.is_empty(),
             "spec.volumeClaimTemplates",
         ),
-        (spec.lifecycle.is_some(), "spec.lifecycle"),
         (
             spec.progress_deadline_seconds.is_some(),
             "spec.progressDeadlineSeconds",
@@ -289,10 +288,6 @@ fn unsupported(spec: &CloneSetSpec, rolling: &RollingUpdate) -> Vec<FieldError> 
         (
             scale.enable_pvc_reuse == Some(true),
             "spec.scaleStrategy.enablePVCReuse",
-        ),
-        (
-            scale.exclude_preparing_delete == Some(true),
-            "spec.scaleStrategy.excludePreparingDelete",
         ),
         (
             in_place.image_pre_download_parallelism.is_some(),
@@ -315,6 +310,7 @@ fn unsupported(spec: &CloneSetSpec, rolling: &RollingUpdate) -> Vec<FieldError> 
         .collect()
 }
 
+mod lifecycle;
 mod strategy;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use apis::names;
 use serde_json::{Map, Value, json};
 
+use crate::lifecycle::Hooks;
 use crate::revision::{encode, fnv1a};
 use crate::{Revision, Snapshot, ownership};
 
@@ -87,6 +88,8 @@ pub(super) fn pod_body(s: &Snapshot, revision: &Revision, id: &str) -> (String, 
         labels.insert(names::REVISION_LABEL.into(), revision.name().into());
         labels.insert(names::TEMPLATE_HASH_LABEL.into(), revision.hash().into());
         labels.insert(names::INSTANCE_ID_LABEL.into(), id.into());
+        let state = Hooks::of(&s.set.lifecycle).first_state();
+        labels.insert(names::LIFECYCLE_STATE_LABEL.into(), state.as_str().into());
     }
     let mut spec = template.get("spec").cloned().unwrap_or_default();
     add_gate(&mut spec);

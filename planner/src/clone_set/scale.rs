@@ -2,11 +2,9 @@
 
 use super::Context;
 use super::create::{Ids, pod_body};
-use super::view::Fate;
 use crate::budget::Loss;
-use crate::effect::{Effect, Target};
+use crate::effect::Effect;
 use crate::order::spread::{self, Rank};
-use crate::reason::Reason;
 use crate::{Pod, order};
 
 impl<'a> Context<'a> {
@@ -14,26 +12,32 @@ impl<'a> Context<'a> {
     ///
     /// `adopted` Pods are about to become the set's own: none is created in their place.
     pub(super) fn scale(&mut self, adopted: usize) {
-        let active = self.pods.iter().filter(|p| p.is_active()).count();
+        let active = self.pods.iter().filter(|p| p.is_counted()).count();
         let wanted = self.goal.replicas as usize;
-        let specified = self.delete_specified();
+        let leaving = self.delete_leaving();
         // A named Pod that waits for the budget still goes, so it is not made up for by another.
         if active < wanted {
             self.create((wanted - active).saturating_sub(adopted));
         } else {
-            self.delete_surplus((active - wanted).saturating_sub(specified));
+            self.delete_surplus((active - wanted).saturating_sub(leaving));
         }
     }
 
-    /// Returns how many Pods were named, deleted now or waiting.
-    fn delete_specified(&mut self) -> usize {
-        let named: Vec<usize> = (0..self.pods.len())
-            .filter(|i| self.pods[*i].specified)
+    /// Returns how many of the Pods that count are on their way out, deleted now or waiting.
+    fn delete_leaving(&mut self) -> usize {
+        let leaving: Vec<usize> = (0..self.pods.len())
+            .filter(|i| self.pods[*i].leaving)
             .collect();
-        for &index in &named {
-            self.delete(index, "it was named for deletion");
+        for &index in &leaving {
+            let why = if self.pods[index].specified {
+                "it was named for deletion"
+            } else {
+                "there are more Pods than replicas"
+            };
+            self.delete(index, why);
         }
-        named.len()
+        let counts = |i: &&usize| self.pods[**i].is_counted();
+        leaving.iter().filter(counts).count()
     }
 
     /// Deletes `surplus` Pods, of the revision that has too many first.
@@ -42,8 +46,8 @@ impl<'a> Context<'a> {
             return;
         }
         let mut candidates: Vec<usize> = (0..self.pods.len())
-            .filter(|i| self.pods[*i].is_active())
-            .filter(|i| !self.pods[*i].specified && !self.pods[*i].held)
+            .filter(|i| self.pods[*i].is_counted())
+            .filter(|i| !self.pods[*i].leaving && !self.pods[*i].held)
             .collect();
         candidates.sort_by_cached_key(|i| self.delete_key(*i, Rank::default()));
         let (new, old): (Vec<_>, Vec<_>) =
@@ -88,19 +92,7 @@ impl<'a> Context<'a> {
         if self.pods[index].held {
             return;
         }
-        match self.disrupt(index) {
-            Err(waiting) => self.pods[index].reason = waiting,
-            Ok(disruption) => {
-                let target = Target::of(&self.pods[index].pod.metadata);
-                self.effects.push(Effect::DeletePod {
-                    target,
-                    why: why.into(),
-                    disruption,
-                });
-                self.pods[index].fate = Fate::Deleted;
-                self.pods[index].reason = Reason::Terminating;
-            }
-        }
+        self.pods[index].reason = self.remove(index, why);
     }
 
     /// Creates `missing` Pods: of the current revision as far as the partition wants more of
@@ -109,7 +101,7 @@ impl<'a> Context<'a> {
         let old = self
             .pods
             .iter()
-            .filter(|p| p.is_active() && !p.updated)
+            .filter(|p| p.is_counted() && !p.updated)
             .count();
         let kept = self.goal.kept() as usize;
         let from_current = kept.saturating_sub(old).min(missing);

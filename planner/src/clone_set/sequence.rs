@@ -10,7 +10,7 @@ use crate::pod::Gate;
 /// Sorts `pods` by who is updated first: what the spec says, and below that what serves least.
 /// Whoever was begun with stays in front, because it holds a part of the budget.
 pub(super) fn arrange(s: &Snapshot, goal: &Goal, pods: &mut Vec<PodView<'_>>) {
-    pods.sort_by_cached_key(|p| (goal.keeps(p), update_key(p.pod)));
+    pods.sort_by_cached_key(|p| (!p.is_preparing(), goal.keeps(p), update_key(p.pod)));
     if !priority::is_none(&s.set.priority) {
         pods.sort_by_cached_key(|p| {
             let place = priority::place(&s.set.priority, p.pod.labels());
@@ -23,7 +23,7 @@ pub(super) fn arrange(s: &Snapshot, goal: &Goal, pods: &mut Vec<PodView<'_>>) {
 }
 
 fn is_begun(p: &PodView<'_>) -> bool {
-    matches!(p.pod.gate(), Gate::Closed { .. })
+    p.is_preparing() || matches!(p.pod.gate(), Gate::Closed { .. })
 }
 
 /// Spreads old Pods among themselves and updated ones among themselves: a rollout chooses from the

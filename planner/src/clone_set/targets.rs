@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use apis::lifecycle::State;
 use apis::update_strategy::{PodUpdatePolicy, UpdateStrategyType};
 
 use super::{Goal, PodView};
@@ -37,7 +38,7 @@ pub(super) fn assign(s: &Snapshot, goal: &Goal, pods: &mut [PodView<'_>]) {
     let idle = idle(s);
     let mut obstacles = Obstacles::default();
     let (target, left) = match shift_of(goal, pods) {
-        _ if idle.is_some() => (&goal.update, 0),
+        _ if idle == Some(Reason::OnDelete) => (&goal.update, 0),
         Shift::Forward(left) => (&goal.update, left as usize),
         Shift::Back(left) => (&goal.current, left as usize),
         Shift::None => (&goal.update, 0),
@@ -48,7 +49,9 @@ pub(super) fn assign(s: &Snapshot, goal: &Goal, pods: &mut [PodView<'_>]) {
     // Pods that stay are kept at the revision they are labelled with: hand edits are taken back,
     // interrupted changes finished. Never while paused or on delete.
     if s.set.policy != PodUpdatePolicy::ReCreate && idle.is_none() {
-        let staying = |p: &&mut PodView<'_>| is_movable(p) && p.target.is_none();
+        let staying = |p: &&mut PodView<'_>| {
+            is_movable(p) && p.target.is_none() && p.state != State::PreparingDelete
+        };
         for p in pods.iter_mut().filter(staying) {
             if let Some(own) = p.own.clone() {
                 let way = obstacles.way(s, p, &own);
@@ -69,10 +72,12 @@ pub(super) fn assign(s: &Snapshot, goal: &Goal, pods: &mut [PodView<'_>]) {
 }
 
 fn shift_of(goal: &Goal, pods: &[PodView<'_>]) -> Shift {
+    // One that a hook prepares for deletion makes room already.
+    let goes = |p: &PodView<'_>| p.leaving && p.state == State::PreparingDelete;
     let count = |updated: bool| {
         let n = pods
             .iter()
-            .filter(|p| p.is_active() && p.updated == updated)
+            .filter(|p| p.is_counted() && p.updated == updated && !goes(p))
             .count();
         u32::try_from(n).unwrap_or(u32::MAX)
     };
@@ -90,15 +95,22 @@ fn move_revisions(
     obstacles: &mut Obstacles,
 ) {
     let backwards = target.name() != goal.update.name();
+    // A pause chooses nobody; what a hook was already asked for is gone through with.
+    let paused = idle(s).is_some();
     let mut refused = Vec::new();
     for (index, p) in pods.iter_mut().enumerate() {
         if left == 0 {
             break;
         }
-        if !is_movable(p) || p.updated != backwards {
+        let chosen = !paused || p.state == State::PreparingUpdate;
+        if !is_movable(p) || p.updated != backwards || !chosen {
             continue;
         }
         let way = obstacles.way(s, p, target);
+        // Prepared for deletion, it may be replaced; it is not updated.
+        if p.state == State::PreparingDelete && !matches!(way, Way::Recreate(_)) {
+            continue;
+        }
         if s.set.policy == PodUpdatePolicy::InPlaceOnly && matches!(way, Way::Recreate(_)) {
             refused.push((index, way));
         } else {
@@ -112,7 +124,7 @@ fn move_revisions(
 }
 
 fn is_movable(p: &PodView<'_>) -> bool {
-    p.is_active() && !p.held && !p.specified
+    p.is_counted() && !p.held && !p.leaving
 }
 
 impl PodView<'_> {

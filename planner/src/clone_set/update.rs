@@ -13,35 +13,50 @@ use crate::reason::Reason;
 impl Context<'_> {
     /// Opens gates: of new Pods, and of Pods whose patch the kubelet has seen. From then on the
     /// containers' own readiness decides. Waiting for the new container to run instead would cost
-    /// another relist of the kubelet (about a second per Pod).
+    /// another relist of the kubelet (about a second per Pod). With them goes what the Pods are
+    /// between their hooks.
     ///
     /// Comes last, because a Pod that is deleted needs no gate; its effects go out first, because
     /// they bring Pods back.
     pub(super) fn finish_updates(&mut self) {
         let mut opened = Vec::new();
-        let staying = |p: &&PodView<'_>| p.is_active() && !p.held && p.fate != Fate::Deleted;
+        let is_left_alone = |p: &PodView<'_>| !matches!(p.fate, Fate::Disrupted | Fate::Deleted);
+        let staying = |p: &&PodView<'_>| p.is_active() && !p.held && is_left_alone(p);
         for p in self.pods.iter().filter(staying) {
             let restarts = matches!(&p.target, Some((_, Way::InPlace(c))) if !c.images.is_empty());
             if restarts {
                 continue;
             }
-            let judged = match p.pod.gate() {
-                // A Pod that was patched before it ever served is let in no sooner than others.
-                Gate::Unset if may_undrain(p.pod, &p.progress) => None,
-                Gate::Closed { .. } if may_undrain(p.pod, &p.progress) => {
-                    let condition = p.pod.condition(apis::names::IN_PLACE_READY_CONDITION);
-                    condition.map(|(index, _)| (index, p.pod.generation()))
-                }
-                Gate::Unset | Gate::Closed { .. } | Gate::Open | Gate::Missing => continue,
-            };
             let target = Target::of(&p.pod.metadata);
-            opened.push(Effect::OpenGate {
-                target,
-                at: self.s.now,
-                judged,
-            });
+            let at = self.s.now;
+            let opens = self.opens(p);
+            let state = self.next_state(p, opens);
+            let effect = match state {
+                _ if opens => Effect::OpenGate {
+                    target,
+                    at,
+                    judged: judged(p.pod),
+                    state,
+                },
+                Some(state) => Effect::Transition {
+                    target,
+                    state,
+                    drain: false,
+                    at,
+                    disruption: Disruption::None,
+                },
+                None => continue,
+            };
+            opened.push(effect);
         }
         self.effects.splice(0..0, opened);
+    }
+
+    /// Whether the gate of `p` opens now. A Pod that was patched before it ever served is let in no
+    /// sooner than others.
+    fn opens(&self, p: &PodView<'_>) -> bool {
+        let shut = matches!(p.pod.gate(), Gate::Unset | Gate::Closed { .. });
+        shut && may_undrain(p.pod, &p.progress) && !self.is_kept_out(p)
     }
 
     /// Takes the next step of every Pod that is not at its target. Pods are in update order;
@@ -65,9 +80,13 @@ impl Context<'_> {
     fn step(&mut self, index: usize, target: &crate::Revision, changes: &Changes) -> Reason {
         let pod = self.pods[index].pod;
         let now = self.s.now;
+        let restarts = !changes.images.is_empty();
+        if restarts && let Some(waiting) = self.prepare_update(index) {
+            return waiting;
+        }
         let disruption = match pod.gate() {
             // Labels and annotations disturb nobody.
-            _ if changes.images.is_empty() => Disruption::None,
+            _ if !restarts => Disruption::None,
             Gate::Closed { .. } if !pod.is_drained() => return Reason::Draining,
             Gate::Closed { since } => {
                 let grace = SignedDuration::from_secs(self.s.set.grace_seconds.into());
@@ -98,7 +117,11 @@ impl Context<'_> {
                 Ok(disruption) => disruption,
             },
         };
-        self.push(|| in_place::patch_pod(pod, target, changes, now, disruption));
+        let hooks = self.hooks;
+        self.push(|| {
+            let patch = in_place::patch_pod(pod, target, changes, now, disruption);
+            hooks.patched(pod, patch, restarts, now)
+        });
         Reason::WaitingKubelet
     }
 
@@ -106,21 +129,15 @@ impl Context<'_> {
         if self.s.set.policy == PodUpdatePolicy::InPlaceOnly {
             return reason;
         }
-        match self.disrupt(index) {
-            Err(waiting) => waiting,
-            Ok(disruption) => {
-                let target = Target::of(&self.pods[index].pod.metadata);
-                let why = format!("it is replaced because {reason}");
-                self.effects.push(Effect::DeletePod {
-                    target,
-                    why,
-                    disruption,
-                });
-                self.pods[index].fate = Fate::Deleted;
-                Reason::Terminating
-            }
-        }
+        let why = format!("it is replaced because {reason}");
+        self.remove(index, &why)
     }
+}
+
+/// Where the gate's condition stands and at which generation it was judged, if there is one.
+fn judged(pod: &crate::Pod) -> Option<(usize, i64)> {
+    let condition = pod.condition(apis::names::IN_PLACE_READY_CONDITION);
+    condition.map(|(index, _)| (index, pod.generation()))
 }
 
 /// Whether the kubelet has seen what was patched. One before 1.34 never says, so there the new

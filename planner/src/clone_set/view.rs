@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use apis::lifecycle::State;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Goal;
 use crate::budget::Loss;
 use crate::in_place::{self, Progress, Way};
+use crate::lifecycle::{Hooks, IN_PLACE_UPDATE, PRE_DELETE, PRE_NORMAL};
 use crate::pod::Gate;
 use crate::reason::Reason;
 use crate::{Pod, Revision, Snapshot};
@@ -32,11 +34,14 @@ pub(crate) enum Fate {
     Stays,
     /// A chosen effect takes it away for a while.
     Disrupted,
+    /// It is to be deleted as soon as nothing holds it.
+    Leaving,
     /// It is deleted.
     Deleted,
 }
 
 /// A Pod with everything that was found out about it.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug)]
 pub(crate) struct PodView<'a> {
     pub(crate) pod: &'a Pod,
@@ -50,8 +55,14 @@ pub(crate) struct PodView<'a> {
     pub(crate) look_at: Option<Timestamp>,
     /// How far the kubelet has come.
     pub(crate) progress: Progress,
+    /// Where it is between its hooks.
+    pub(crate) state: State,
+    /// Left out of the count of replicas, because a hook holds it before it is deleted.
+    pub(crate) excluded: bool,
     /// Somebody wants exactly this Pod deleted.
     pub(crate) specified: bool,
+    /// It is to be deleted: specified, or prepared for it and still one too many.
+    pub(crate) leaving: bool,
     /// A write to it failed a moment ago.
     pub(crate) held: bool,
     /// Revision it was last brought to, where known.
@@ -80,7 +91,8 @@ impl<'a> PodView<'a> {
         }
         let active = pod.is_active();
         let ready = active && pod.is_ready() && !matches!(pod.gate(), Gate::Closed { .. });
-        let settled = ready && progress == Progress::Done;
+        let state = Hooks::of(&s.set.lifecycle).state(pod);
+        let settled = ready && progress == Progress::Done && state == State::Normal;
         let available_at = pod
             .ready_since()
             .filter(|_| settled && s.set.min_ready_seconds > 0)
@@ -101,7 +113,10 @@ impl<'a> PodView<'a> {
             fate: Fate::Stays,
             look_at: look_at.or(available_at),
             progress,
+            state,
+            excluded: s.set.exclude_preparing_delete && state == State::PreparingDelete,
             specified: active && is_specified(s, pod),
+            leaving: false,
             held: s.held.contains_key(pod.uid()),
             own: hash.and_then(|h| by_hash.get(h)).map(|r| Arc::clone(r)),
             target: None,
@@ -111,9 +126,19 @@ impl<'a> PodView<'a> {
         view
     }
 
-    /// Counts as a replica.
+    /// Is a replica.
     pub(crate) fn is_active(&self) -> bool {
         self.standing > Standing::Gone
+    }
+
+    /// Is a replica, as far as sums over replicas go.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.is_active() && !self.excluded
+    }
+
+    /// A hook was asked to let it go, or to let it be updated.
+    pub(crate) fn is_preparing(&self) -> bool {
+        matches!(self.state, State::PreparingUpdate | State::PreparingDelete)
     }
 
     /// Serves.
@@ -131,9 +156,8 @@ impl<'a> PodView<'a> {
         match (self.fate, self.standing) {
             (Fate::Stays, Standing::Available) => Loss::Available,
             (Fate::Stays, Standing::Ready) => Loss::Serving,
-            (Fate::Disrupted | Fate::Deleted, _) | (_, Standing::Gone | Standing::NotReady) => {
-                Loss::Nothing
-            }
+            (Fate::Disrupted | Fate::Leaving | Fate::Deleted, _)
+            | (_, Standing::Gone | Standing::NotReady) => Loss::Nothing,
         }
     }
 
@@ -148,11 +172,18 @@ impl<'a> PodView<'a> {
             Progress::Done => {}
         }
         if self.is_available() {
-            Reason::UpToDate
-        } else if self.is_ready() {
-            Reason::WaitingMinReady
-        } else {
-            in_place::trouble(self.pod, None).unwrap_or(Reason::NotReady)
+            return Reason::UpToDate;
+        }
+        if !self.is_ready() {
+            return in_place::trouble(self.pod, None).unwrap_or(Reason::NotReady);
+        }
+        match self.state {
+            State::Normal => Reason::WaitingMinReady,
+            // It is told apart from one that a hook holds with the very next write.
+            State::Updating => Reason::Patched,
+            State::PreparingNormal => PRE_NORMAL,
+            State::PreparingUpdate | State::Updated => IN_PLACE_UPDATE,
+            State::PreparingDelete => PRE_DELETE,
         }
     }
 }

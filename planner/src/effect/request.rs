@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Effect, Target, test, test_uid, test_version};
+use crate::lifecycle;
 
 /// What is asked of the API server.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,14 +130,22 @@ impl Effect {
             Self::PatchPod { patch, .. } => {
                 (Verb::JsonPatch, Resource::Pods, Value::Array(patch.clone()))
             }
-            Self::OpenGate { target, at, judged } => match judged {
+            Self::OpenGate {
+                target,
+                at,
+                judged,
+                state,
+            } => match judged {
                 None => {
-                    let body = open_new(target, *at);
+                    let body = open_new(target, *at, *state);
                     (Verb::StrategicPatch, Resource::PodsStatus, body)
                 }
                 Some((index, generation)) => {
-                    let body = undrain(target, *at, *index, *generation);
-                    (Verb::JsonPatch, Resource::PodsStatus, body)
+                    let mut ops = undrain(target, *at, *index, *generation);
+                    if let Some(state) = state {
+                        ops.extend(lifecycle::ops(target, *state, *at));
+                    }
+                    (Verb::JsonPatch, Resource::PodsStatus, Value::Array(ops))
                 }
             },
         };
@@ -172,9 +181,7 @@ fn transition(
     drain: bool,
     at: Timestamp,
 ) -> (Verb, Resource, Value) {
-    let mut metadata = versioned(target);
-    metadata["labels"] = json!({names::LIFECYCLE_STATE_LABEL: state.as_str()});
-    metadata["annotations"] = json!({names::LIFECYCLE_TIMESTAMP_ANNOTATION: time(at)});
+    let metadata = stated(target, state, at);
     if !drain {
         return (
             Verb::MergePatch,
@@ -188,6 +195,14 @@ fn transition(
     (Verb::StrategicPatch, Resource::PodsStatus, body)
 }
 
+/// Metadata that says what a Pod is.
+fn stated(target: &Target, state: State, at: Timestamp) -> Value {
+    let mut metadata = versioned(target);
+    metadata["labels"] = json!({names::LIFECYCLE_STATE_LABEL: state.as_str()});
+    metadata["annotations"] = json!({names::LIFECYCLE_TIMESTAMP_ANNOTATION: time(at)});
+    metadata
+}
+
 fn annotate(target: &Target, key: &str, value: &str) -> Value {
     let mut metadata = versioned(target);
     metadata["annotations"] = json!({key: value});
@@ -199,17 +214,21 @@ fn hand_over(target: &Target, index: usize, owner: &Value) -> Value {
     json!([test_uid(target), test_version(target), {"op": "replace", "path": path, "value": owner}])
 }
 
-fn time(at: Timestamp) -> String {
+pub(crate) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn open_new(target: &Target, at: Timestamp) -> Value {
+fn open_new(target: &Target, at: Timestamp, state: Option<State>) -> Value {
     let gate = condition(names::IN_PLACE_READY_CONDITION, "True", None, at);
-    json!({"metadata": {"uid": target.uid}, "status": {"conditions": [gate]}})
+    let metadata = match state {
+        None => json!({"uid": target.uid}),
+        Some(state) => stated(target, state, at),
+    };
+    json!({"metadata": metadata, "status": {"conditions": [gate]}})
 }
 
 /// Replaces the whole condition, and with it the reason of the drain.
-fn undrain(target: &Target, at: Timestamp, index: usize, generation: i64) -> Value {
+fn undrain(target: &Target, at: Timestamp, index: usize, generation: i64) -> Vec<Value> {
     let gate = condition(names::IN_PLACE_READY_CONDITION, "True", None, at);
     let path = format!("/status/conditions/{index}");
     let mut ops = vec![test_uid(target)];
@@ -223,7 +242,7 @@ fn undrain(target: &Target, at: Timestamp, index: usize, generation: i64) -> Val
         names::IN_PLACE_READY_CONDITION,
     ));
     ops.push(json!({"op": "replace", "path": path, "value": gate}));
-    Value::Array(ops)
+    ops
 }
 
 fn adopt(target: &Target, owner: &Value, has_references: bool) -> Value {

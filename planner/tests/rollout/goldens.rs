@@ -7,6 +7,7 @@ use serde_json::json;
 
 use model::world::World;
 
+mod hooks;
 mod order;
 
 fn compare(world: &World, name: &str, title: &str) {

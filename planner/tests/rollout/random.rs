@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use serde_json::{Value, json};
 
+use model::hooks;
 use model::kubelet::Kubelet;
 use model::watchdog::{is_active, serves};
 use model::world::World;
@@ -19,6 +20,10 @@ enum Event {
     Env(u32),
     Annotation(u32),
     MinReady(u32),
+    Hooks(usize),
+    Exclude(bool),
+    OwnerActs,
+    TouchHook(usize, bool),
     HandEdit(usize, &'static str),
     Kill(usize),
     Fail(usize),
@@ -42,6 +47,19 @@ const IMAGES: [&str; 6] = [
     "web:1-again",
     "web:bad",
     "web:crash",
+];
+
+/// None, one each, and all by the same label as is usual.
+const HOOKS: [&str; 6] = [
+    "null",
+    r#"{"preNormal": {"finalizersHandler": ["ex.io/hold"]}}"#,
+    r#"{"inPlaceUpdate": {"labelsHandler": {"hold": "yes"}, "markPodNotReady": true}}"#,
+    r#"{"preDelete": {"labelsHandler": {"hold": "yes"}, "finalizersHandler": ["ex.io/hold"]}}"#,
+    r#"{"inPlaceUpdate": {"labelsHandler": {"hold": "yes"}},
+        "preDelete": {"labelsHandler": {"hold": "yes"}, "markPodNotReady": true}}"#,
+    r#"{"preNormal": {"labelsHandler": {"hold": "yes"}},
+        "inPlaceUpdate": {"labelsHandler": {"hold": "yes"}, "markPodNotReady": true},
+        "preDelete": {"labelsHandler": {"hold": "yes"}}}"#,
 ];
 
 fn share() -> impl Strategy<Value = Value> {
@@ -74,6 +92,8 @@ fn user() -> impl Strategy<Value = Event> {
         1 => (0..2u32).prop_map(Event::Env),
         1 => (0..2u32).prop_map(Event::Annotation),
         1 => (0..5u32).prop_map(Event::MinReady),
+        2 => (0..HOOKS.len()).prop_map(Event::Hooks),
+        1 => any::<bool>().prop_map(Event::Exclude),
     ]
 }
 
@@ -101,6 +121,8 @@ fn event() -> impl Strategy<Value = Event> {
         10 => Just(Event::Reconcile),
         4 => any::<u8>().prop_map(Event::ReconcilePartly),
         4 => Just(Event::Tick),
+        2 => Just(Event::OwnerActs),
+        3 => (0..6usize, any::<bool>()).prop_map(|(p, hold)| Event::TouchHook(p, hold)),
     ]
 }
 
@@ -126,6 +148,17 @@ fn happen(world: &mut World, event: Event) {
             spec["template"]["metadata"]["annotations"] = json!({"n": n.to_string()});
         }),
         Event::MinReady(n) => world.edit("minReady", |spec| spec["minReadySeconds"] = n.into()),
+        Event::Hooks(n) => world.edit("hooks", |spec| {
+            spec["lifecycle"] = serde_json::from_str(HOOKS[n]).unwrap();
+        }),
+        Event::Exclude(yes) => world.edit("exclude", |spec| {
+            spec["scaleStrategy"]["excludePreparingDelete"] = yes.into();
+        }),
+        Event::OwnerActs => {
+            let lifecycle = world.valid().lifecycle.clone();
+            hooks::owner_acts(&lifecycle, &mut world.server);
+        }
+        Event::TouchHook(n, hold) => touch_hook(world, n, hold),
         Event::HandEdit(..)
         | Event::Kill(_)
         | Event::Fail(_)
@@ -149,6 +182,27 @@ fn happen(world: &mut World, event: Event) {
         Event::ReconcilePartly(mask) => world.reconcile_partly(mask),
         Event::Tick => world.tick(),
     }
+}
+
+/// Somebody holds a Pod by the usual label and finalizer, or lets it go.
+fn touch_hook(world: &mut World, n: usize, hold: bool) {
+    let Some(name) = pick(world, n) else { return };
+    let mut pod = world.server.pods[&name].clone();
+    let hook = json!({"labelsHandler": {"hold": "yes"}, "finalizersHandler": ["ex.io/hold"]});
+    hooks::set(&mut pod, &serde_json::from_value(hook).unwrap(), hold);
+    world.server.write_status(&name, pod);
+}
+
+/// Runs until neither the set nor the owner of its hooks has anything to do.
+fn settle(world: &mut World) {
+    for _ in 0..200 {
+        world.settle();
+        let lifecycle = world.valid().lifecycle.clone();
+        if !hooks::owner_acts(&lifecycle, &mut world.server) {
+            return;
+        }
+    }
+    panic!("the set and the owner of its hooks never come to an end");
 }
 
 /// The view catches up with one Pod.
@@ -199,7 +253,7 @@ fn disturb(world: &mut World, event: &Event) {
             }
         }
         Event::Name(_) => world.edit("podsToDelete", |spec| {
-            spec["scaleStrategy"] = json!({"podsToDelete": [name]});
+            spec["scaleStrategy"]["podsToDelete"] = json!([name]);
         }),
         _ => {
             pod["metadata"]["labels"]["controller-revision-hash"] = "web-lost".into();
@@ -239,8 +293,9 @@ fn run(events: Vec<Event>, is_old: bool) {
     // Wherever it stands, it comes to rest once everybody acts again.
     world.held.clear();
     world.settle();
+    settle(&mut world);
     calm(&mut world);
-    world.settle();
+    settle(&mut world);
     assert!(world.is_ready(), "{:?}", world.status());
     let replicas = world.valid().replicas as usize;
     assert_eq!(world.images(), vec!["web:9"; replicas]);

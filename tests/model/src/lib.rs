@@ -1,7 +1,7 @@
 //! A world for the planner to act on, without a cluster.
 //!
 //! Reading order: [`server`] and [`kubelet`] (the model), [`world`] (which drives the planner on
-//! it) with [`watchdog`] (what must hold after every write), [`timeline`] (how a rollout is
+//! it) with [`watchdog`] and [`hooks`] (what must hold after every write), [`timeline`] (how a rollout is
 //! printed).
 
 #![allow(
@@ -10,6 +10,7 @@
     reason = "a model that meets the unexpected ends the test"
 )]
 
+pub mod hooks;
 pub mod kubelet;
 pub mod server;
 pub mod timeline;

@@ -76,6 +76,8 @@ impl Server {
                 assert_eq!(request.resource, Resource::PodsStatus);
                 check(&old, &body["metadata"])?;
                 let mut new = old;
+                // Labels and annotations are merged; the rest of the metadata says what is meant.
+                json_patch::merge(&mut new, &serde_json::json!({"metadata": body["metadata"]}));
                 for condition in body["status"]["conditions"].as_array().unwrap() {
                     merge_condition(&mut new, condition);
                 }

@@ -78,6 +78,13 @@ impl Timeline {
             Effect::OpenGate { judged: None, .. } => format!("let {name} in"),
             Effect::OpenGate { .. } => format!("undrain {name}"),
         };
+        // One write may do both.
+        let text = match effect {
+            Effect::OpenGate {
+                state: Some(state), ..
+            } => format!("{text} as {}", state.as_str()),
+            _ => text,
+        };
         self.step(&text, cells);
     }
 

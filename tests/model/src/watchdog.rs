@@ -1,10 +1,12 @@
 //! What must hold after every single write, as the model server sees it.
 
+use apis::lifecycle::Lifecycle;
 use apis::{CloneSet, Valid};
 use planner::effect::{Effect, Resource};
 use planner::{Plan, budget};
 use serde_json::Value;
 
+use crate::hooks;
 use crate::server::Server;
 
 /// Promises of the set as they stood when a pass began.
@@ -13,6 +15,7 @@ pub struct Watchdog {
     updated_max: usize,
     update_hash: String,
     in_place_only: bool,
+    lifecycle: Lifecycle,
 }
 
 impl Watchdog {
@@ -29,13 +32,14 @@ impl Watchdog {
         } else {
             0
         };
-        let updated = count(server, |pod| is_active(pod) && hash(pod) == update_hash);
+        let updated = count(server, |pod| counts_as_updated(pod, &update_hash));
         let in_place_only = set.policy == apis::update_strategy::PodUpdatePolicy::InPlaceOnly;
         Self {
             floor: replicas.saturating_sub(max) as usize,
             updated_max: updated.max((replicas - partition) as usize),
             update_hash,
             in_place_only,
+            lifecycle: set.lifecycle.clone(),
         }
     }
 
@@ -47,12 +51,15 @@ impl Watchdog {
             self.check_budget(effect, pod, view);
         }
         if matches!(effect, Effect::PatchPod { .. } | Effect::CreatePod { .. }) {
-            let updated = count(after, |p| is_active(p) && hash(p) == self.update_hash);
+            let updated = count(after, |p| counts_as_updated(p, &self.update_hash));
             assert!(
                 updated <= self.updated_max,
                 "{updated} updated Pods, {} allowed, after {effect:?}",
                 self.updated_max
             );
+        }
+        if let Some(before) = before {
+            hooks::check(&self.lifecycle, effect, before);
         }
         if effect.request().resource == Resource::Pods {
             check_drained(before, after.pods.get(name));
@@ -70,6 +77,7 @@ impl Watchdog {
         let has_gate = !pod["spec"]["readinessGates"].is_null();
         let takes = match effect {
             Effect::Drain { .. } | Effect::DeletePod { .. } => true,
+            Effect::Transition { drain, .. } => *drain,
             Effect::PatchPod { images, .. } => !has_gate && !images.is_empty(),
             _ => false,
         };
@@ -92,6 +100,11 @@ fn count(server: &Server, holds: impl Fn(&Value) -> bool) -> usize {
         .filter(ours)
         .filter(|p| holds(p))
         .count()
+}
+
+/// One that a hook prepares for deletion has made room for another already.
+fn counts_as_updated(pod: &Value, update: &str) -> bool {
+    is_active(pod) && hash(pod) == update && hooks::label(pod) != "PreparingDelete"
 }
 
 fn hash(pod: &Value) -> &str {

@@ -118,11 +118,9 @@ fn everything_that_is_wrong_is_told_at_once() {
 
 #[test]
 fn a_field_whose_behaviour_is_not_built_is_refused_and_never_ignored() {
-    let hook = json!({"preDelete": {"labelsHandler": {"hold": "true"}}});
-    let error = refused(with("/lifecycle", hook), "spec.lifecycle");
-    assert_eq!(error.kind, FieldErrorKind::Unsupported);
     let surge = with("/updateStrategy/rollingUpdate/maxSurge", json!(1));
-    refused(surge, "spec.updateStrategy.rollingUpdate.maxSurge");
+    let error = refused(surge, "spec.updateStrategy.rollingUpdate.maxSurge");
+    assert_eq!(error.kind, FieldErrorKind::Unsupported);
     check(with("/updateStrategy/rollingUpdate/maxSurge", json!(0))).unwrap();
 }
 
@@ -132,4 +130,25 @@ fn a_pod_listed_twice_for_deletion_is_refused() {
         with("/scaleStrategy/podsToDelete", json!(["a", "b", "a"])),
         "spec.scaleStrategy.podsToDelete[2]",
     );
+}
+
+#[test]
+fn hooks_that_no_pod_can_carry_are_refused() {
+    let lifecycle = |hook| with("/lifecycle", hook);
+    refused(
+        lifecycle(json!({"preNormal": {"finalizersHandler": ["ex.io/a", ""]}})),
+        "spec.lifecycle.preNormal.finalizersHandler[1]",
+    );
+    refused(
+        lifecycle(json!({"inPlaceUpdate": {"labelsHandler": {"": "yes"}}})),
+        "spec.lifecycle.inPlaceUpdate.labelsHandler",
+    );
+    let fine = [
+        json!({"preDelete": {"labelsHandler": {"hold": "yes"}, "markPodNotReady": true}}),
+        json!({"preDelete": {"labelsHandler": {"hold": ""}}}),
+        json!({"preDelete": {}}),
+    ];
+    for hook in fine {
+        check(lifecycle(hook)).unwrap();
+    }
 }

@@ -19,6 +19,8 @@ pub(super) struct Writes {
     pub(super) delete: (usize, usize),
     /// Pods whose update begins: drained, or patched where they serve nobody.
     pub(super) begin: usize,
+    /// Pods whose state changes, with the state.
+    pub(super) states: Vec<&'static str>,
 }
 
 pub(super) fn none() -> Writes {
@@ -52,6 +54,10 @@ pub(super) struct Case {
     pub(super) strategy: &'static str,
     pub(super) current: &'static str,
     pub(super) min_ready: u32,
+    /// `spec.lifecycle`.
+    pub(super) lifecycle: Value,
+    /// `spec.scaleStrategy`.
+    pub(super) scale: Value,
 }
 
 /// `replicas/partition/maxUnavailable`, all whole numbers.
@@ -63,6 +69,8 @@ pub(super) fn case(replicas: u32, partition: u32, max_unavailable: u32) -> Case 
         strategy: "RollingUpdate",
         current: OLD,
         min_ready: 0,
+        lifecycle: Value::Null,
+        scale: Value::Null,
     }
 }
 
@@ -89,6 +97,7 @@ impl Case {
             "metadata": {"name": "web", "namespace": "shop", "uid": "set", "generation": 1},
             "spec": {
                 "replicas": self.replicas, "minReadySeconds": self.min_ready,
+                "lifecycle": self.lifecycle, "scaleStrategy": self.scale,
                 "selector": {"matchLabels": {"app": "web"}}, "template": Self::template(NEW),
                 "updateStrategy": {"type": self.strategy, "rollingUpdate": self.rolling},
             },
@@ -136,6 +145,7 @@ impl Case {
                     writes.delete.1 += usize::from(target.name.contains("old"));
                 }
                 Effect::Drain { .. } | Effect::PatchPod { .. } => writes.begin += 1,
+                Effect::Transition { state, .. } => writes.states.push(state.as_str()),
                 other => panic!("not asked for: {other:?}"),
             }
         }
@@ -143,7 +153,8 @@ impl Case {
     }
 }
 
-/// `4Or Nrd` is four old ready Pods and a new ready one that is named for deletion.
+/// `4Or Nrd` is four old ready Pods and a new ready one that is named for deletion. `h` is one that
+/// a hook holds, `p`, `x` and `D` are PreparingUpdate, Updating and PreparingDelete.
 fn pods(table: &str) -> Vec<Arc<Pod>> {
     let mut pods = Vec::new();
     for group in table.split_whitespace() {
@@ -166,6 +177,19 @@ fn pod(letters: &str, index: usize) -> Pod {
     let mut labels = json!({"app": "web", "controller-revision-hash": revision});
     if letters.contains('d') {
         labels["apps.kruise.io/specified-delete"] = "true".into();
+    }
+    // Held by the usual label; and in which state.
+    if letters.contains('h') {
+        labels["hold"] = "yes".into();
+    }
+    for (letter, state) in [
+        ('p', "PreparingUpdate"),
+        ('x', "Updating"),
+        ('D', "PreparingDelete"),
+    ] {
+        if letters.contains(letter) {
+            labels["lifecycle.apps.kruise.io/state"] = state.into();
+        }
     }
     let conditions = json!([
         {"type": "InPlaceUpdateReady", "status": "True"},
