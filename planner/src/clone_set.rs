@@ -18,6 +18,7 @@ use crate::{Pod, Revision, Snapshot};
 
 mod create;
 mod hooks;
+mod rollback;
 mod scale;
 mod sequence;
 mod targets;
@@ -39,6 +40,8 @@ pub(crate) struct Goal {
     pub(crate) partition: u32,
     /// Pods that may be unavailable.
     pub(crate) max_unavailable: u32,
+    /// The update revision was given up: nothing goes to it, and all comes back from it.
+    pub(crate) given_up: bool,
 }
 
 impl Goal {
@@ -48,8 +51,19 @@ impl Goal {
     pub(crate) fn kept(&self) -> u32 {
         if self.current.name() == self.update.name() {
             0
+        } else if self.given_up {
+            self.replicas
         } else {
             self.partition
+        }
+    }
+
+    /// Why a Pod that stays at another than the update revision does so.
+    fn rest(&self) -> Reason {
+        if self.given_up {
+            Reason::RolledBack
+        } else {
+            Reason::WaitingPartition
         }
     }
 
@@ -94,13 +108,26 @@ pub fn plan(s: &Snapshot) -> Plan {
     effects.extend(chosen);
     effects.extend(revision::forget(s, goal.current.name(), goal.update.name()));
     effects.truncate(s.effects_max);
+    let mut status = status::observe(s, &goal, &pods);
+    let mut wake_at = sooner(wake_at, status::look_at(s, &status));
+    match rollback::judge(s, &goal, &pods, &status) {
+        rollback::Verdict::Wait(at) => wake_at = sooner(wake_at, at),
+        rollback::Verdict::GiveUp(why) => {
+            effects.clear();
+            status = status::give_up(s, &goal, status, &why);
+        }
+    }
     Plan {
         effects,
-        status: status::observe(s, &goal, &pods),
+        status,
         wake_at,
         pods: reasons(pods),
         budget,
     }
+}
+
+fn sooner(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    a.into_iter().chain(b).min()
 }
 
 /// Every Pod with its reason, by name.
@@ -128,8 +155,10 @@ fn goal(s: &Snapshot, update: Arc<Revision>) -> Goal {
         UpdateStrategyType::RollingUpdate => budget::partition(s.set.partition, replicas),
         UpdateStrategyType::OnDelete => 0,
     };
+    let current = current.map_or_else(|| Arc::clone(&update), Arc::clone);
     Goal {
-        current: current.map_or_else(|| Arc::clone(&update), Arc::clone),
+        given_up: rollback::is_given_up(s, &update, &current),
+        current,
         update,
         replicas,
         partition,
@@ -155,10 +184,11 @@ fn before_revision(
 ) -> Plan {
     let counts = Counts::of_all(owned.iter().map(AsRef::as_ref));
     let effects = if s.is_deleting() { Vec::new() } else { effects };
+    let status = status::before_revision(s, &counts, collisions);
     Plan {
         effects,
-        status: status::before_revision(s, &counts, collisions),
-        wake_at: None,
+        wake_at: status::look_at(s, &status),
+        status,
         pods: Vec::new(),
         budget: Budget::new(0, 0, 0),
     }

@@ -11,10 +11,12 @@ use crate::reason::Reason;
 use crate::{Pod, Snapshot};
 
 mod conditions;
+mod deadline;
 mod judge;
 
-pub(crate) use conditions::{Judgement, apply};
+pub(crate) use conditions::{Judgement, ROLLED_BACK, apply};
 pub use conditions::{Outcome, invalid, with_outcome};
+pub(crate) use deadline::{is_exceeded, look_at};
 
 /// Sums over Pods.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,7 +85,14 @@ pub(crate) fn observe(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>]) -> CloneS
     let expected = i32::try_from(goal.replicas - goal.partition).unwrap_or(i32::MAX);
     // Complete by the spec, not by head count: while a partition holds Pods back, the old revision
     // stays the current one even if every Pod happens to be new.
-    let complete = goal.partition == 0 && counts.updated == replicas && counts.replicas == replicas;
+    // Where a broken update is taken back, there has to be something to go back to until all of
+    // it is known to run.
+    let proven = !s.set.rollback_on_deadline || counts.updated_available == replicas;
+    let complete = goal.partition == 0
+        && counts.updated == replicas
+        && counts.replicas == replicas
+        && proven
+        && !goal.given_up;
     let current = if complete {
         goal.update.name()
     } else {
@@ -101,7 +110,7 @@ pub(crate) fn observe(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>]) -> CloneS
         effective_max_unavailable: i32::try_from(goal.max_unavailable).ok(),
         update_revision: Some(goal.update.name().to_owned()),
         current_revision: Some(current.to_owned()),
-        failed_revision: None,
+        failed_revision: goal.given_up.then(|| goal.update.name().to_owned()),
         collision_count: old.collision_count,
         label_selector: Some(s.set.selector.to_string()),
         reasons: reasons(pods),
@@ -109,6 +118,19 @@ pub(crate) fn observe(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>]) -> CloneS
     };
     let judgement = judge::judge(s, goal, pods, &counts);
     apply(s, &old, &mut status, &judgement);
+    status
+}
+
+/// The same status of a set that gives up its update revision, and why.
+pub(crate) fn give_up(
+    s: &Snapshot,
+    goal: &Goal,
+    mut status: CloneSetStatus,
+    why: &str,
+) -> CloneSetStatus {
+    let old = s.set.object().status.clone().unwrap_or_default();
+    status.failed_revision = Some(goal.update.name().to_owned());
+    apply(s, &old, &mut status, &Judgement::stalled(ROLLED_BACK, why));
     status
 }
 

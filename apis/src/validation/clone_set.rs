@@ -144,7 +144,7 @@ impl Checked for CloneSet {
             claims: checks.claims(&spec.volume_claim_templates),
             lifecycle: checks.lifecycle(spec),
             progress_deadline_seconds: checks.progress_deadline(spec),
-            rollback_on_deadline: rolling.rollback_on_deadline.unwrap_or_default(),
+            rollback_on_deadline: checks.rollback_on_deadline(spec, &rolling),
             priority: checks.priority(rolling.priority_strategy.as_ref()),
             scatter: checks.scatter(&rolling.scatter_strategy),
             resize_deadline_seconds: checks.resize_deadline(&rolling),
@@ -266,20 +266,12 @@ fn unsupported(spec: &CloneSetSpec, rolling: &RollingUpdate) -> Vec<FieldError> 
             "spec.updateStrategy.rollingUpdate.maxSurge",
         ),
         (
-            rolling.rollback_on_deadline == Some(true),
-            "spec.updateStrategy.rollingUpdate.rollbackOnDeadline",
-        ),
-        (
             in_place.resize_deadline_seconds.is_some(),
             "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.resizeDeadlineSeconds",
         ),
         (
             !spec.volume_claim_templates.is_empty(),
             "spec.volumeClaimTemplates",
-        ),
-        (
-            spec.progress_deadline_seconds.is_some(),
-            "spec.progressDeadlineSeconds",
         ),
         (
             scale.max_unavailable.is_some(),

@@ -61,7 +61,7 @@ pub(super) fn assign(s: &Snapshot, goal: &Goal, pods: &mut [PodView<'_>]) {
     }
     for p in pods.iter_mut().filter(|p| p.is_active()) {
         if !p.updated && p.reason == Reason::UpToDate && !p.leaves_its_revision() {
-            p.reason = idle.clone().unwrap_or(Reason::WaitingPartition);
+            p.reason = idle.clone().unwrap_or_else(|| goal.rest());
         }
         if let Some(error) = s.held.get(p.pod.uid()) {
             p.reason = Reason::BackingOff {

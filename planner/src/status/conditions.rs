@@ -7,7 +7,16 @@ use apis::validation::{FieldError, FieldErrorKind};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::deadline;
 use crate::Snapshot;
+
+pub(super) const AVAILABLE: &str = "CloneSetAvailable";
+pub(super) const PARTITION_AVAILABLE: &str = "ProgressPartitionAvailable";
+pub(super) const PAUSED: &str = "CloneSetPaused";
+pub(super) const INVALID: &str = "InvalidSpec";
+pub(super) const UNSUPPORTED: &str = "UnsupportedField";
+/// The update revision was given up.
+pub(crate) const ROLLED_BACK: &str = "RolledBack";
 
 /// How the set is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,13 +63,20 @@ impl Judgement {
         Self::new(State::Stalled, reason, message)
     }
 
-    /// OpenKruise's word for the Progressing condition.
-    fn progressing_reason(&self) -> &str {
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// OpenKruise's word for the Progressing condition. There, a paused set is paused whatever
+    /// else it does, unless it is done.
+    pub(super) fn progressing_reason(&self, paused: bool) -> &str {
         match (self.state, self.reason.as_str()) {
-            (State::Ready, "PartitionReached") => "ProgressPartitionAvailable",
-            (State::Ready, _) => "CloneSetAvailable",
+            (State::Ready, "PartitionReached") if !paused => PARTITION_AVAILABLE,
+            (State::Ready, "AllAvailable" | "OnDelete") => AVAILABLE,
+            (State::Ready | State::Working, _) if paused => PAUSED,
+            (State::Paused, _) => PAUSED,
+            (State::Ready, _) => AVAILABLE,
             (State::Working, _) => "CloneSetUpdated",
-            (State::Paused, _) => "CloneSetPaused",
             (State::Stalled, reason) => reason,
         }
     }
@@ -73,13 +89,29 @@ pub(crate) fn apply(
     status: &mut CloneSetStatus,
     judgement: &Judgement,
 ) {
-    status.conditions = merge(old, judgement, Some(s.generation()), s.now);
+    let paused = s.set.paused;
+    let last = deadline::last_progress(s, old, status, judgement.progressing_reason(paused));
+    let late = deadline::exceeded(s, status, last, judgement);
+    let judgement = late.as_ref().unwrap_or(judgement);
+    let progress = Progress {
+        reason: judgement.progressing_reason(paused),
+        at: Some(last),
+    };
+    status.conditions = merge(old, judgement, &progress, s.generation(), s.now);
+}
+
+/// What the Progressing condition says apart from the judgement.
+struct Progress<'a> {
+    reason: &'a str,
+    /// When the set last got further, where that was judged.
+    at: Option<Timestamp>,
 }
 
 fn merge(
     old: &CloneSetStatus,
     judgement: &Judgement,
-    generation: Option<i64>,
+    progress: &Progress<'_>,
+    generation: i64,
     now: Timestamp,
 ) -> Vec<Condition> {
     let state = judgement.state;
@@ -92,7 +124,7 @@ fn merge(
         (
             ConditionType::Progressing,
             state != State::Stalled,
-            judgement.progressing_reason(),
+            progress.reason,
         ),
         (
             ConditionType::Reconciling,
@@ -114,7 +146,11 @@ fn merge(
                 reason,
                 message: &judgement.message,
             };
-            wanted.over(old, generation, now)
+            let mut condition = wanted.over(old, Some(generation), now);
+            if let (ConditionType::Progressing, Some(at)) = (type_, progress.at) {
+                condition.last_update_time = Some(Time(at));
+            }
+            condition
         })
         .collect();
     let ours: Vec<&str> = all.iter().map(|(type_, ..)| type_.as_str()).collect();
@@ -175,18 +211,15 @@ pub fn invalid(
     now: Timestamp,
 ) -> CloneSetStatus {
     let unsupported = errors.iter().all(|e| e.kind == FieldErrorKind::Unsupported);
-    let reason = if unsupported {
-        "UnsupportedField"
-    } else {
-        "InvalidSpec"
-    };
+    let reason = if unsupported { UNSUPPORTED } else { INVALID };
     let message = errors
         .iter()
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join("; ");
     let judgement = Judgement::stalled(reason, message);
-    let conditions = merge(old, &judgement, Some(generation), now);
+    let progress = Progress { reason, at: None };
+    let conditions = merge(old, &judgement, &progress, generation, now);
     CloneSetStatus {
         observed_generation: Some(generation),
         conditions,

@@ -1,8 +1,9 @@
 //! How the set is doing, as one judgement: the first of these that applies.
 
+use apis::condition::ConditionType;
 use apis::update_strategy::UpdateStrategyType;
 
-use super::{Counts, Judgement};
+use super::{Counts, Judgement, ROLLED_BACK};
 use crate::Snapshot;
 use crate::clone_set::{Goal, PodView};
 use crate::reason::Reason;
@@ -10,6 +11,9 @@ use crate::reason::Reason;
 pub(super) fn judge(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>], counts: &Counts) -> Judgement {
     if s.is_deleting() {
         return Judgement::deleting();
+    }
+    if goal.given_up {
+        return given_up(s, goal);
     }
     let first = |holds: fn(&Reason) -> bool| {
         let pods = pods.iter().filter(|p| p.is_active() && holds(&p.reason));
@@ -26,6 +30,19 @@ pub(super) fn judge(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>], counts: &Co
         return Judgement::working(p.reason.as_str(), sentence(p));
     }
     rest(s, goal, counts)
+}
+
+/// What was wrong was said when the revision was given up. Its Pods are being mended, so nobody
+/// could find it out again.
+fn given_up(s: &Snapshot, goal: &Goal) -> Judgement {
+    let old = s.set.object().status.as_ref();
+    let said = old
+        .and_then(|old| super::condition(old, ConditionType::Stalled))
+        .filter(|c| c.reason.as_deref() == Some(ROLLED_BACK))
+        .and_then(|c| c.message.clone());
+    let (update, current) = (goal.update.name(), goal.current.name());
+    let message = said.unwrap_or_else(|| format!("{update} was given up for {current}"));
+    Judgement::stalled(ROLLED_BACK, message)
 }
 
 fn sentence(p: &PodView<'_>) -> String {

@@ -9,6 +9,7 @@ use model::world::World;
 
 mod hooks;
 mod order;
+mod rollback;
 
 fn compare(world: &World, name: &str, title: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/rollout/{name}.txt"));

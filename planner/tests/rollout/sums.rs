@@ -8,6 +8,7 @@ use serde_json::json;
 
 use self::table::{Case, Writes, begin, case, create, delete, none};
 
+mod deadline;
 mod hooks;
 mod table;
 

@@ -77,6 +77,22 @@ impl Checks<'_> {
         Some(self.natural(path, seconds))
     }
 
+    pub(super) fn rollback_on_deadline(
+        &mut self,
+        spec: &CloneSetSpec,
+        rolling: &RollingUpdate,
+    ) -> bool {
+        let on = rolling.rollback_on_deadline.unwrap_or_default();
+        let deadline = spec.progress_deadline_seconds.filter(|s| *s != NEVER);
+        if on && deadline.is_none() {
+            self.refuse(
+                format!("{ROLLING}.rollbackOnDeadline"),
+                "needs to know how long to wait; set spec.progressDeadlineSeconds",
+            );
+        }
+        on
+    }
+
     pub(super) fn priority(&mut self, strategy: Option<&PriorityStrategy>) -> Priority {
         let path = format!("{ROLLING}.priorityStrategy");
         let Some(strategy) = strategy else {

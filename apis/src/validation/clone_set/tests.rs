@@ -152,3 +152,21 @@ fn hooks_that_no_pod_can_carry_are_refused() {
         check(lifecycle(hook)).unwrap();
     }
 }
+
+#[test]
+fn a_rollback_needs_a_deadline() {
+    let path = "/updateStrategy/rollingUpdate/rollbackOnDeadline";
+    let error = refused(
+        with(path, json!(true)),
+        "spec.updateStrategy.rollingUpdate.rollbackOnDeadline",
+    );
+    assert!(error.message.contains("spec.progressDeadlineSeconds"));
+    let mut spec = with(path, json!(true));
+    spec["progressDeadlineSeconds"] = json!(i32::MAX);
+    refused(
+        spec.clone(),
+        "spec.updateStrategy.rollingUpdate.rollbackOnDeadline",
+    );
+    spec["progressDeadlineSeconds"] = json!(60);
+    assert!(check(spec).unwrap().rollback_on_deadline);
+}
