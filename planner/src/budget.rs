@@ -1,6 +1,8 @@
 //! How many Pods may be unavailable, and how many still may become so. Sums only, no Pods.
 
 use apis::int_or_percent::{IntOrPercent, Round};
+use apis::update_strategy::UpdateStrategyType;
+use apis::validation::clone_set::Effective;
 
 /// How many Pods stay at the old revision.
 ///
@@ -14,9 +16,31 @@ pub fn partition(partition: IntOrPercent, replicas: u32) -> u32 {
     }
 }
 
-/// `maxUnavailable` as a number of Pods.
-pub fn max_unavailable(max: IntOrPercent, replicas: u32) -> u32 {
-    max.budget_of(replicas, Round::Up)
+/// `maxUnavailable` as a number of Pods. A percentage rounds up; beside a surge, which makes room
+/// as well, it rounds down, yet never to nothing.
+pub fn max_unavailable(set: &Effective) -> u32 {
+    let round = if max_surge(set) > 0 {
+        Round::Down
+    } else {
+        Round::Up
+    };
+    set.max_unavailable.budget_of(set.replicas, round)
+}
+
+/// How many Pods there may be above `replicas`. None while no Pod is to be updated.
+pub fn max_surge(set: &Effective) -> u32 {
+    match set.strategy {
+        UpdateStrategyType::RollingUpdate if !set.paused => {
+            set.max_surge.of(set.replicas, Round::Up)
+        }
+        UpdateStrategyType::RollingUpdate | UpdateStrategyType::OnDelete => 0,
+    }
+}
+
+/// `scaleStrategy.maxUnavailable` as a number of Pods.
+pub fn scale_max_unavailable(set: &Effective) -> Option<u32> {
+    let max = set.scale_max_unavailable?;
+    Some(max.of(set.replicas, Round::Up))
 }
 
 /// What is lost for a while when a Pod is drained or deleted.

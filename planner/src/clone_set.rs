@@ -21,10 +21,12 @@ mod hooks;
 mod rollback;
 mod scale;
 mod sequence;
+mod size;
 mod targets;
 mod update;
 mod view;
 
+pub(crate) use size::Size;
 pub(crate) use view::{Fate, PodView, Standing};
 
 /// What is being worked towards, resolved to revisions and numbers.
@@ -42,6 +44,10 @@ pub(crate) struct Goal {
     pub(crate) max_unavailable: u32,
     /// The update revision was given up: nothing goes to it, and all comes back from it.
     pub(crate) given_up: bool,
+    /// Pods there may be above `replicas` while Pods are replaced; 0 while none are.
+    pub(crate) max_surge: u32,
+    /// Pods that may be unavailable while Pods are added.
+    pub(crate) scale_max_unavailable: Option<u32>,
 }
 
 impl Goal {
@@ -91,11 +97,11 @@ pub fn plan(s: &Snapshot) -> Plan {
     if s.is_deleting() {
         return deleting(s, &goal, &owned);
     }
-    let mut ctx = Context::new(s, &goal, &owned);
+    let mut ctx = Context::new(s, &goal, &owned, ownership::adoptions(&effects));
     let budget = ctx.budget;
 
     ctx.remove_finished();
-    ctx.scale(ownership::adoptions(&effects));
+    ctx.scale();
     ctx.update();
     ctx.finish_updates();
 
@@ -162,7 +168,9 @@ fn goal(s: &Snapshot, update: Arc<Revision>) -> Goal {
         update,
         replicas,
         partition,
-        max_unavailable: budget::max_unavailable(s.set.max_unavailable, replicas),
+        max_unavailable: budget::max_unavailable(&s.set),
+        max_surge: budget::max_surge(&s.set),
+        scale_max_unavailable: budget::scale_max_unavailable(&s.set),
     }
 }
 
@@ -196,7 +204,7 @@ fn before_revision(
 
 /// The garbage collector deletes the Pods through their owner references; we only report.
 fn deleting(s: &Snapshot, goal: &Goal, owned: &[&Arc<Pod>]) -> Plan {
-    let ctx = Context::new(s, goal, owned);
+    let ctx = Context::new(s, goal, owned, 0);
     Plan {
         effects: Vec::new(),
         status: status::observe(s, goal, &ctx.pods),
@@ -210,6 +218,8 @@ fn deleting(s: &Snapshot, goal: &Goal, owned: &[&Arc<Pod>]) -> Plan {
 pub(crate) struct Context<'a> {
     pub(crate) s: &'a Snapshot,
     pub(crate) goal: &'a Goal,
+    /// How many Pods there should be.
+    pub(crate) size: Size,
     /// Every owned Pod, with its target, way and reason.
     pub(crate) pods: Vec<PodView<'a>>,
     pub(crate) budget: Budget,
@@ -219,7 +229,8 @@ pub(crate) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    fn new(s: &'a Snapshot, goal: &'a Goal, owned: &[&'a Arc<Pod>]) -> Self {
+    /// `adopted` Pods are about to become the set's own: none is created in their place.
+    fn new(s: &'a Snapshot, goal: &'a Goal, owned: &[&'a Arc<Pod>], adopted: u32) -> Self {
         let by_hash: BTreeMap<&str, &Arc<Revision>> =
             s.revisions.iter().map(|r| (r.hash(), r)).collect();
         let mut pods: Vec<PodView<'a>> = owned
@@ -227,8 +238,10 @@ impl<'a> Context<'a> {
             .map(|pod| PodView::new(s, goal, pod, &by_hash))
             .collect();
         sequence::arrange(s, goal, &mut pods);
-        hooks::choose_leaving(goal, &mut pods);
-        targets::assign(s, goal, &mut pods);
+        let surge = Size::of(goal, &pods, 0).surge;
+        hooks::choose_leaving(goal, surge, &mut pods);
+        let size = Size::of(goal, &pods, adopted);
+        targets::assign(s, goal, &size, &mut pods);
         let wake_at = pods.iter().filter_map(|p| p.look_at).min();
         let at_least = |standing| {
             let count = pods.iter().filter(|p| p.standing >= standing).count();
@@ -240,6 +253,7 @@ impl<'a> Context<'a> {
         Self {
             s,
             goal,
+            size,
             pods,
             budget,
             hooks: Hooks::of(&s.set.lifecycle),

@@ -74,7 +74,7 @@ pub(crate) fn claim_revisions(s: &Snapshot) -> Vec<Effect> {
 }
 
 /// How many of `effects` adopt a Pod.
-pub(crate) fn adoptions(effects: &[Effect]) -> usize {
+pub(crate) fn adoptions(effects: &[Effect]) -> u32 {
     let adopts = |effect: &&Effect| matches!(effect, Effect::Adopt { .. });
-    effects.iter().filter(adopts).count()
+    u32::try_from(effects.iter().filter(adopts).count()).unwrap_or(u32::MAX)
 }

@@ -8,6 +8,9 @@ use jiff::Timestamp;
 
 use crate::{Claim, Node, Pod, Revision};
 
+/// In [`Snapshot::held`] stands for "making objects", where a UID would stand.
+pub const CREATION: &str = "";
+
 /// One CloneSet and its surroundings at one moment.
 #[derive(Debug)]
 pub struct Snapshot {

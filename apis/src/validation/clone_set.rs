@@ -258,24 +258,12 @@ fn unsupported(spec: &CloneSetSpec, rolling: &RollingUpdate) -> Vec<FieldError> 
     let in_place = rolling.in_place_update_strategy.clone().unwrap_or_default();
     let fields = [
         (
-            rolling
-                .max_surge
-                .as_ref()
-                .and_then(|surge| IntOrPercent::parse(surge).ok())
-                .is_some_and(|surge| !surge.is_zero()),
-            "spec.updateStrategy.rollingUpdate.maxSurge",
-        ),
-        (
             in_place.resize_deadline_seconds.is_some(),
             "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.resizeDeadlineSeconds",
         ),
         (
             !spec.volume_claim_templates.is_empty(),
             "spec.volumeClaimTemplates",
-        ),
-        (
-            scale.max_unavailable.is_some(),
-            "spec.scaleStrategy.maxUnavailable",
         ),
         (
             scale.enable_pvc_reuse == Some(true),

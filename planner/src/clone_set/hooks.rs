@@ -14,8 +14,9 @@ use crate::reason::Reason;
 
 /// Decides which Pods are on their way out before anything else is chosen: those that were named,
 /// and those that a hook prepares for it as long as there are more Pods than wanted. The others of
-/// the latter are taken back, rather than new ones made.
-pub(super) fn choose_leaving(goal: &Goal, pods: &mut [PodView<'_>]) {
+/// the latter are taken back, rather than new ones made. `surge` Pods are wanted beside the
+/// replicas.
+pub(super) fn choose_leaving(goal: &Goal, surge: u32, pods: &mut [PodView<'_>]) {
     for p in pods.iter_mut() {
         p.leaving = p.specified;
     }
@@ -35,6 +36,7 @@ pub(super) fn choose_leaving(goal: &Goal, pods: &mut [PodView<'_>]) {
     if prepared.iter().all(|i| is_excluded(&pods[*i])) {
         take_back(goal, pods, &prepared, wanted.saturating_sub(counted));
     } else {
+        let wanted = wanted.saturating_add(surge as usize);
         let surplus = counted.saturating_sub(wanted).saturating_sub(named);
         for &index in prepared.iter().take(surplus) {
             pods[index].leaving = true;

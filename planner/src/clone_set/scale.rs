@@ -8,19 +8,12 @@ use crate::order::spread::{self, Rank};
 use crate::{Pod, order};
 
 impl<'a> Context<'a> {
-    /// Deletes Pods that were named for it, then brings the number of Pods to `replicas`.
-    ///
-    /// `adopted` Pods are about to become the set's own: none is created in their place.
-    pub(super) fn scale(&mut self, adopted: usize) {
-        let active = self.pods.iter().filter(|p| p.is_counted()).count();
-        let wanted = self.goal.replicas as usize;
+    /// Deletes Pods that were named for it, then brings the number of Pods to what is wanted.
+    pub(super) fn scale(&mut self) {
         let leaving = self.delete_leaving();
         // A named Pod that waits for the budget still goes, so it is not made up for by another.
-        if active < wanted {
-            self.create((wanted - active).saturating_sub(adopted));
-        } else {
-            self.delete_surplus((active - wanted).saturating_sub(leaving));
-        }
+        self.delete_surplus((self.size.surplus as usize).saturating_sub(leaving));
+        self.create();
     }
 
     /// Returns how many of the Pods that count are on their way out, deleted now or waiting.
@@ -61,9 +54,21 @@ impl<'a> Context<'a> {
         // Pods that serve nobody go before those that do: of the old ones those beyond the
         // partition, of the updated ones any, because another takes their place. Where updated
         // Pods are too few, old ones within the partition make up for them.
+        //
+        // With a surge only those updated Pods go first that are too many: others stand in for
+        // old ones, and would be made again at once.
+        let new_surplus = if self.goal.max_surge > 0 {
+            let wanted = (self.goal.replicas - self.goal.kept()) as usize;
+            new.len().saturating_sub(wanted)
+        } else {
+            new.len()
+        };
+        let (new_first, new_last) = new.split_at(new_surplus);
         let is_free = |i: &&usize| self.pods[**i].loss() == Loss::Nothing;
-        let (free, serving): (Vec<_>, Vec<_>) = old_first.iter().chain(&new).partition(is_free);
-        let all = free.into_iter().chain(serving).chain(old_last);
+        let (free, serving): (Vec<_>, Vec<_>) =
+            old_first.iter().chain(new_first).partition(is_free);
+        let all = free.into_iter().chain(serving);
+        let all = all.chain(new_last).chain(old_last);
         let chosen: Vec<usize> = all.take(surplus).copied().collect();
         for index in chosen {
             self.delete(index, "there are more Pods than replicas");
@@ -95,19 +100,13 @@ impl<'a> Context<'a> {
         self.pods[index].reason = self.remove(index, why);
     }
 
-    /// Creates `missing` Pods: of the current revision as far as the partition wants more of
-    /// them, the rest of the update revision.
-    fn create(&mut self, missing: usize) {
-        let old = self
-            .pods
-            .iter()
-            .filter(|p| p.is_counted() && !p.updated)
-            .count();
-        let kept = self.goal.kept() as usize;
-        let from_current = kept.saturating_sub(old).min(missing);
+    /// Creates what is missing, as far as it may be made now.
+    fn create(&mut self) {
+        let current = self.size.create_current as usize;
+        let missing = current.saturating_add(self.size.create_update as usize);
         let mut ids = Ids::new(self.s);
         for n in 0..missing.min(self.s.effects_max) {
-            let revision = if n < from_current {
+            let revision = if n < current {
                 &self.goal.current
             } else {
                 &self.goal.update

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use apis::lifecycle::State;
 use apis::update_strategy::{PodUpdatePolicy, UpdateStrategyType};
 
+use super::size::Size;
 use super::{Goal, PodView};
 use crate::in_place::{self, Way};
 use crate::reason::Reason;
@@ -12,7 +13,7 @@ use crate::{Revision, Snapshot};
 
 /// How many Pods change revision, and which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shift {
+pub(super) enum Shift {
     /// So many old Pods to the update revision.
     Forward(u32),
     /// So many updated Pods back to the current revision: the partition was raised.
@@ -22,7 +23,7 @@ enum Shift {
 
 /// `old` and `new` Pods exist; `partition` old ones of `replicas` are wanted. Surplus on both
 /// sides is scaling's business, not a change of revision.
-fn shift(old: u32, new: u32, partition: u32, replicas: u32) -> Shift {
+pub(super) fn shift(old: u32, new: u32, partition: u32, replicas: u32) -> Shift {
     let new_wanted = replicas.saturating_sub(partition);
     if old > partition && new < new_wanted {
         Shift::Forward((old - partition).min(new_wanted - new))
@@ -34,10 +35,10 @@ fn shift(old: u32, new: u32, partition: u32, replicas: u32) -> Shift {
 }
 
 /// Gives every Pod its target. `pods` are in update order, so the first ones are chosen.
-pub(super) fn assign(s: &Snapshot, goal: &Goal, pods: &mut [PodView<'_>]) {
+pub(super) fn assign(s: &Snapshot, goal: &Goal, size: &Size, pods: &mut [PodView<'_>]) {
     let idle = idle(s);
     let mut obstacles = Obstacles::default();
-    let (target, left) = match shift_of(goal, pods) {
+    let (target, left) = match size.shift(s, goal, pods) {
         _ if idle == Some(Reason::OnDelete) => (&goal.update, 0),
         Shift::Forward(left) => (&goal.update, left as usize),
         Shift::Back(left) => (&goal.current, left as usize),
@@ -69,19 +70,6 @@ pub(super) fn assign(s: &Snapshot, goal: &Goal, pods: &mut [PodView<'_>]) {
             };
         }
     }
-}
-
-fn shift_of(goal: &Goal, pods: &[PodView<'_>]) -> Shift {
-    // One that a hook prepares for deletion makes room already.
-    let goes = |p: &PodView<'_>| p.leaving && p.state == State::PreparingDelete;
-    let count = |updated: bool| {
-        let n = pods
-            .iter()
-            .filter(|p| p.is_counted() && p.updated == updated && !goes(p))
-            .count();
-        u32::try_from(n).unwrap_or(u32::MAX)
-    };
-    shift(count(false), count(true), goal.kept(), goal.replicas)
 }
 
 /// Sends the first `left` Pods that are on the other side of the partition to `target`. One that

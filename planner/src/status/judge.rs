@@ -1,11 +1,13 @@
 //! How the set is doing, as one judgement: the first of these that applies.
 
+use std::fmt::Write as _;
+
 use apis::condition::ConditionType;
 use apis::update_strategy::UpdateStrategyType;
 
 use super::{Counts, Judgement, ROLLED_BACK};
 use crate::Snapshot;
-use crate::clone_set::{Goal, PodView};
+use crate::clone_set::{Goal, PodView, Size};
 use crate::reason::Reason;
 
 pub(super) fn judge(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>], counts: &Counts) -> Judgement {
@@ -22,7 +24,7 @@ pub(super) fn judge(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>], counts: &Co
     if let Some(p) = first(Reason::needs_a_person) {
         return Judgement::stalled(p.reason.as_str(), sentence(p));
     }
-    if let Some(judgement) = outstanding(s, goal, counts) {
+    if let Some(judgement) = outstanding(s, goal, pods, counts) {
         return judgement;
     }
     // The sums are right; what a single Pod waits for still counts.
@@ -50,12 +52,26 @@ fn sentence(p: &PodView<'_>) -> String {
 }
 
 /// What the sums say is still to do.
-fn outstanding(s: &Snapshot, goal: &Goal, counts: &Counts) -> Option<Judgement> {
+fn outstanding(
+    s: &Snapshot,
+    goal: &Goal,
+    pods: &[PodView<'_>],
+    counts: &Counts,
+) -> Option<Judgement> {
     let replicas = number(goal.replicas);
     let expected = number(goal.replicas - goal.kept());
     let revision = goal.update.name();
-    if counts.replicas != replicas {
-        let message = format!("{} Pods exist, {replicas} wanted", counts.replicas);
+    let size = Size::of(goal, pods, 0);
+    let most = replicas.saturating_add(number(size.surge));
+    if !(replicas..=most).contains(&counts.replicas) {
+        let mut message = format!("{} Pods exist, {replicas} wanted", counts.replicas);
+        if let Some(max) = goal.scale_max_unavailable.filter(|_| size.limited > 0) {
+            let _ = write!(
+                message,
+                "; scaleStrategy.maxUnavailable ({max}) lets no more be added until others are \
+                 available"
+            );
+        }
         return Some(Judgement::working("Scaling", message));
     }
     let rolling = s.set.strategy == UpdateStrategyType::RollingUpdate;

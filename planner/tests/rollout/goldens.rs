@@ -10,6 +10,7 @@ use model::world::World;
 mod hooks;
 mod order;
 mod rollback;
+mod surge;
 
 fn compare(world: &World, name: &str, title: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/rollout/{name}.txt"));

@@ -15,6 +15,7 @@ use model::world::World;
 enum Event {
     Replicas(u32),
     Rolling(&'static str, Value),
+    ScaleMax(Value),
     OnDelete(bool),
     Image(&'static str),
     Env(u32),
@@ -81,6 +82,8 @@ fn user() -> impl Strategy<Value = Event> {
         2 => (0..6u32).prop_map(Event::Replicas),
         3 => share().prop_map(|v| Event::Rolling("partition", v)),
         1 => share().prop_map(|v| Event::Rolling("maxUnavailable", v)),
+        2 => share().prop_map(|v| Event::Rolling("maxSurge", v)),
+        1 => share().prop_map(Event::ScaleMax),
         1 => any::<bool>().prop_map(|v| Event::Rolling("paused", json!(v))),
         1 => prop::sample::select(&POLICIES[..])
             .prop_map(|v| Event::Rolling("podUpdatePolicy", json!(v))),
@@ -134,7 +137,19 @@ fn pick(world: &World, n: usize) -> Option<String> {
 fn happen(world: &mut World, event: Event) {
     match event {
         Event::Replicas(n) => world.edit("replicas", |spec| spec["replicas"] = n.into()),
-        Event::Rolling(key, value) => world.set_rolling(key, value),
+        Event::Rolling(key, value) => {
+            world.set_rolling(key, value);
+            // The one needs Pods replaced that the other keeps.
+            world.edit("allowed", |spec| {
+                let rolling = &mut spec["updateStrategy"]["rollingUpdate"];
+                if rolling["podUpdatePolicy"] == "InPlaceOnly" {
+                    rolling["maxSurge"] = 0.into();
+                }
+            });
+        }
+        Event::ScaleMax(value) => world.edit("scale maxUnavailable", |spec| {
+            spec["scaleStrategy"]["maxUnavailable"] = value;
+        }),
         Event::OnDelete(yes) => world.edit("type", |spec| {
             let kind = if yes { "OnDelete" } else { "RollingUpdate" };
             spec["updateStrategy"]["type"] = kind.into();
@@ -278,6 +293,7 @@ fn calm(world: &mut World) {
         rolling["partition"] = 0.into();
         rolling["maxUnavailable"] = 1.into();
         rolling["podUpdatePolicy"] = "InPlaceIfPossible".into();
+        spec["scaleStrategy"] = json!({});
         spec["template"]["spec"]["containers"][0]["image"] = "web:9".into();
     });
 }

@@ -10,6 +10,7 @@ use self::table::{Case, Writes, begin, case, create, delete, none};
 
 mod deadline;
 mod hooks;
+mod surge;
 mod table;
 
 #[test]

@@ -12,6 +12,8 @@ use crate::server::Server;
 /// Promises of the set as they stood when a pass began.
 pub struct Watchdog {
     floor: usize,
+    active_max: usize,
+    excludes: bool,
     updated_max: usize,
     update_hash: String,
     in_place_only: bool,
@@ -21,7 +23,8 @@ pub struct Watchdog {
 impl Watchdog {
     pub fn new(set: &Valid<CloneSet>, plan: &Plan, server: &Server) -> Self {
         let replicas = set.replicas;
-        let max = budget::max_unavailable(set.max_unavailable, replicas);
+        let max = budget::max_unavailable(set);
+        let surge = budget::max_surge(set);
         let update = plan.status.update_revision.clone().unwrap_or_default();
         let current = plan.status.current_revision.clone().unwrap_or_default();
         let update_hash = update.rsplit('-').next().unwrap().to_owned();
@@ -36,7 +39,13 @@ impl Watchdog {
         let in_place_only = set.policy == apis::update_strategy::PodUpdatePolicy::InPlaceOnly;
         Self {
             floor: replicas.saturating_sub(max) as usize,
-            updated_max: updated.max((replicas - partition) as usize),
+            active_max: (replicas + surge) as usize,
+            excludes: set.exclude_preparing_delete,
+            updated_max: updated.max(match partition {
+                // All are to be updated: what stands in for them may be too.
+                0 => (replicas + surge) as usize,
+                partition => (replicas - partition) as usize,
+            }),
             update_hash,
             in_place_only,
             lifecycle: set.lifecycle.clone(),
@@ -57,6 +66,14 @@ impl Watchdog {
                 "{updated} updated Pods, {} allowed, after {effect:?}",
                 self.updated_max
             );
+        }
+        if matches!(effect, Effect::CreatePod { .. }) {
+            let leaves = |p: &Value| {
+                let state = &p["metadata"]["labels"]["lifecycle.apps.kruise.io/state"];
+                self.excludes && state == "PreparingDelete"
+            };
+            let active = count(after, |p| is_active(p) && !leaves(p));
+            assert!(active <= self.active_max, "{active} Pods after {effect:?}");
         }
         if let Some(before) = before {
             hooks::check(&self.lifecycle, effect, before);

@@ -118,10 +118,12 @@ fn everything_that_is_wrong_is_told_at_once() {
 
 #[test]
 fn a_field_whose_behaviour_is_not_built_is_refused_and_never_ignored() {
-    let surge = with("/updateStrategy/rollingUpdate/maxSurge", json!(1));
-    let error = refused(surge, "spec.updateStrategy.rollingUpdate.maxSurge");
+    let warm = json!({"imagePreDownloadParallelism": 1});
+    let warm = with("/updateStrategy/rollingUpdate/inPlaceUpdateStrategy", warm);
+    let path =
+        "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.imagePreDownloadParallelism";
+    let error = refused(warm, path);
     assert_eq!(error.kind, FieldErrorKind::Unsupported);
-    check(with("/updateStrategy/rollingUpdate/maxSurge", json!(0))).unwrap();
 }
 
 #[test]

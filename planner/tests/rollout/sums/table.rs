@@ -97,7 +97,8 @@ impl Case {
             "metadata": {"name": "web", "namespace": "shop", "uid": "set", "generation": 1},
             "spec": {
                 "replicas": self.replicas, "minReadySeconds": self.min_ready,
-                "lifecycle": self.lifecycle, "scaleStrategy": self.scale,
+                "lifecycle": self.lifecycle,
+                "scaleStrategy": self.scale,
                 "selector": {"matchLabels": {"app": "web"}}, "template": Self::template(NEW),
                 "updateStrategy": {"type": self.strategy, "rollingUpdate": self.rolling},
             },
