@@ -23,6 +23,17 @@ pub const SPECIFIED_DELETE_LABEL: &str = "apps.kruise.io/specified-delete";
 /// Annotation on Pods: what an in-place update has to remember, see [`crate::in_place_state`].
 pub const IN_PLACE_STATE_ANNOTATION: &str = "apps.kruise.io/inplace-update-state";
 
+/// The same as OpenKruise once called it; read only.
+pub const OLD_IN_PLACE_STATE_ANNOTATION: &str = "inplace-update-state";
+
+/// Annotations on Pods by which OpenKruise remembers a change that waits for its grace period, by
+/// its new and its old name. What they say is not followed, the template is; they go with the
+/// next change of the Pod.
+pub const IN_PLACE_GRACE_ANNOTATIONS: [&str; 2] = [
+    "apps.kruise.io/inplace-update-grace",
+    "inplace-update-grace",
+];
+
 /// Annotation on Pods, read when scaling down: the lower, the sooner deleted (an `i32`).
 pub const DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
 
@@ -37,6 +48,12 @@ pub const REASON_START_UPDATE: &str = "StartInPlaceUpdate";
 
 /// Readiness gate of OpenKruise's `markPodNotReady`; Pods taken over from it may carry it.
 pub const KRUISE_READY_CONDITION: &str = "KruisePodReady";
+
+/// Pod condition: the node has yet to grant a change of cpu or memory.
+pub const RESIZE_PENDING_CONDITION: &str = "PodResizePending";
+
+/// Pod condition: the node is making a change of cpu or memory.
+pub const RESIZE_IN_PROGRESS_CONDITION: &str = "PodResizeInProgress";
 
 /// Label on Pods: where a lifecycle hook holds them, see [`crate::lifecycle::State`].
 pub const LIFECYCLE_STATE_LABEL: &str = "lifecycle.apps.kruise.io/state";

@@ -207,6 +207,8 @@ pub enum Effect {
         judged: Option<(usize, i64)>,
         /// What the Pod is from now on, where that changes: written along.
         state: Option<State>,
+        /// Open OpenKruise's gate as well, which nobody else is there to open.
+        kruise: bool,
     },
 }
 

@@ -5,18 +5,26 @@
 //! the Pod's own revision and the target: a live Pod carries defaults and injected parts, so
 //! comparing all of it would be unsound.
 
+use std::collections::BTreeMap;
+
+use apis::in_place_state::InPlaceState;
 use apis::names;
 
+use crate::pod::Container;
 use crate::reason::Reason;
 use crate::template::first_difference;
 use crate::{Pod, Revision};
 
+mod batch;
 mod env;
 mod patch;
 mod progress;
+mod resize;
 
+pub(crate) use batch::{Batch, batch, waits_for};
 pub(crate) use patch::patch_pod;
 pub(crate) use progress::{Progress, doubtful_until, progress, trouble};
+pub(crate) use resize::{ResizeChange, awaits_restart, given_up, resize_pod};
 
 /// Which list of the Pod's spec a container stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +62,7 @@ pub(crate) struct KeyChange {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     pub(crate) images: Vec<ImageChange>,
+    pub(crate) resizes: Vec<ResizeChange>,
     pub(crate) keys: Vec<KeyChange>,
     /// The revision label is not the target's.
     pub(crate) label: bool,
@@ -61,7 +70,36 @@ pub(crate) struct Changes {
 
 impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.images.is_empty() && self.keys.is_empty() && !self.label
+        !self.touches_spec() && self.keys.is_empty() && !self.label
+    }
+
+    /// More than metadata changes.
+    pub(crate) fn touches_spec(&self) -> bool {
+        !self.images.is_empty() || !self.resizes.is_empty()
+    }
+
+    /// Whether the next write is the patch, and not yet the resize that an earlier one announced.
+    pub(crate) fn needs_patch(&self) -> bool {
+        let metadata = self.label || !self.keys.is_empty();
+        metadata || !self.images.is_empty() || self.resizes.iter().any(|r| !r.announced)
+    }
+
+    /// Containers that it stops, and starts again.
+    fn stopped(&self) -> impl Iterator<Item = &str> {
+        let images = self.images.iter().map(|c| c.container.as_str());
+        let resizes = self.resizes.iter().filter(|c| c.restarts);
+        images.chain(resizes.map(|c| c.container.as_str()))
+    }
+
+    /// Whether a container stops, so that the Pod has to be out of its Services.
+    pub(crate) fn stops(&self) -> bool {
+        self.stopped().next().is_some()
+    }
+
+    /// Containers whose spec changes.
+    fn containers(&self) -> impl Iterator<Item = &str> {
+        let images = self.images.iter().map(|c| c.container.as_str());
+        images.chain(self.resizes.iter().map(|c| c.container.as_str()))
     }
 }
 
@@ -81,6 +119,7 @@ pub(crate) enum Way {
 pub(crate) fn obstacle(own: &Revision, target: &Revision) -> Option<Reason> {
     first_difference(&own.view.fixed, &target.view.fixed)
         .map(|path| Reason::NeedsRecreate { path })
+        .or_else(|| resize::obstacle(own, target))
         .or_else(|| env::stale_env(own, target))
 }
 
@@ -89,14 +128,18 @@ pub(crate) fn way(pod: &Pod, own: &Revision, target: &Revision, obstacle: Option
     if let Some(reason) = obstacle {
         return Way::Recreate(reason.clone());
     }
+    let record = pod.in_place_state();
     let mut changes = Changes {
         images: Vec::new(),
-        keys: key_changes(pod, own, target),
+        resizes: Vec::new(),
+        keys: key_changes(pod, record, own, target),
         label: pod.revision_hash() != Some(target.hash()),
     };
+    let outstanding =
+        |container| record.is_some_and(|r| r.next_container_images.contains_key(container));
     for (container, wanted) in &target.view.images {
         let unchanged = own.view.images.get(container) == Some(wanted);
-        let Some((list, index, image)) = find(pod, container) else {
+        let Some((list, index, live)) = find(pod, container) else {
             // Admission took the container out, and would take it out of a new Pod as well.
             if unchanged {
                 continue;
@@ -104,7 +147,10 @@ pub(crate) fn way(pod: &Pod, own: &Revision, target: &Revision, obstacle: Option
             let path = format!("spec.template.spec.containers[{container}]");
             return Way::Recreate(Reason::NeedsRecreate { path });
         };
-        if image != wanted && !(unchanged && is_rewritten_by_admission(pod, own)) {
+        let image = &*live.image;
+        let left_alone =
+            || unchanged && !outstanding(container) && is_rewritten_by_admission(pod, record, own);
+        if image != wanted && !left_alone() {
             changes.images.push(ImageChange {
                 list,
                 index,
@@ -114,6 +160,11 @@ pub(crate) fn way(pod: &Pod, own: &Revision, target: &Revision, obstacle: Option
             });
         }
     }
+    if let Some(reason) = env::unread(&changes, target) {
+        return Way::Recreate(reason);
+    }
+    let edited = !changes.images.is_empty();
+    changes.resizes = resize::due(pod, record, own, target, edited);
     if changes.is_empty() {
         Way::Arrived
     } else {
@@ -125,36 +176,48 @@ pub(crate) fn way(pod: &Pod, own: &Revision, target: &Revision, obstacle: Option
 /// `changes` stops. Such a Pod is drained first, Ready or not: the kubelet reports Ready for what
 /// runs before it looks at a new spec.
 pub(crate) fn may_serve(pod: &Pod, changes: &Changes) -> bool {
-    let runs = |change: &ImageChange| {
-        pod.container_status(&change.container)
+    let runs = |container: &str| {
+        pod.container_status(container)
             .is_some_and(|status| status.state.running.is_some())
     };
-    pod.is_ready() || changes.images.iter().all(runs)
+    pod.is_ready() || changes.stopped().all(runs)
+}
+
+/// Whether `pod` is in the middle of a change that takes more writes: batches of containers, or a
+/// resize that was announced. It is finished even when no others are begun.
+pub(crate) fn is_midway(pod: &Pod) -> bool {
+    let record = pod.in_place_state();
+    record.is_some_and(|r| r.has_more() || resize::unfinished(pod, r).is_some())
 }
 
 /// Whether images of the live Pod that are not those of its revision are what admission made of
 /// them: nobody has changed the spec since we created or patched the Pod. Such images are left
 /// alone; a hand edit raises the generation and is taken back.
-fn is_rewritten_by_admission(pod: &Pod, own: &Revision) -> bool {
-    let ours = match pod.in_place_state() {
-        None => Some(1),
-        Some(state) if state.revision == own.name() => state.generation.map(|before| before + 1),
-        Some(_) => None,
+///
+/// OpenKruise does not write down the generation, so what it left behind cannot be told apart from
+/// a hand edit: it is left alone too. It changes images together with the label, unless they wait
+/// for a grace period.
+fn is_rewritten_by_admission(pod: &Pod, record: Option<&InPlaceState>, own: &Revision) -> bool {
+    let Some(record) = record else {
+        return pod.generation() <= 1;
     };
-    ours.is_some_and(|generation| pod.generation() <= generation)
+    let in_grace = |key| pod.annotations().contains_key(key);
+    record.revision == own.name()
+        && match record.generation {
+            Some(before) => pod.generation() <= before + 1,
+            None => !names::IN_PLACE_GRACE_ANNOTATIONS.into_iter().any(in_grace),
+        }
 }
 
-fn find<'a>(pod: &'a Pod, name: &str) -> Option<(List, usize, &'a str)> {
+fn find<'a>(pod: &'a Pod, name: &str) -> Option<(List, usize, &'a Container)> {
     let lists = [
         (List::App, &pod.spec.containers),
         (List::Init, &pod.spec.init_containers),
     ];
     lists.into_iter().find_map(|(list, containers)| {
-        let (index, c) = containers
-            .iter()
-            .enumerate()
-            .find(|(_, c)| &*c.name == name)?;
-        Some((list, index, &*c.image))
+        let mut all = containers.iter().enumerate();
+        let (index, container) = all.find(|(_, c)| &*c.name == name)?;
+        Some((list, index, container))
     })
 }
 
@@ -162,11 +225,26 @@ fn find<'a>(pod: &'a Pod, name: &str) -> Option<(List, usize, &'a str)> {
 /// the Pod, whatever the template says: injectors rewrite some of them at creation (Prometheus
 /// annotations, for one), people annotate Pods, and unlike an edit of the spec neither raises the
 /// generation, so taking them back could go on for ever.
-fn key_changes(pod: &Pod, own: &Revision, target: &Revision) -> Vec<KeyChange> {
+///
+/// Those that OpenKruise held back for containers of later launch priority count as changed.
+fn key_changes(
+    pod: &Pod,
+    record: Option<&InPlaceState>,
+    own: &Revision,
+    target: &Revision,
+) -> Vec<KeyChange> {
+    let held_refs = record.map(|r| &r.next_container_ref_metadata);
     // Most Pods stay at their revision.
-    if std::ptr::eq(own, target) {
+    if std::ptr::eq(own, target) && held_refs.is_none_or(BTreeMap::is_empty) {
         return Vec::new();
     }
+    let held_back = |map: Map, key: &String| {
+        let mut refs = held_refs.into_iter().flat_map(BTreeMap::values);
+        refs.any(|held| match map {
+            Map::Labels => held.labels.contains_key(key),
+            Map::Annotations => held.annotations.contains_key(key),
+        })
+    };
     let (from, to) = (&own.view, &target.view);
     let maps = [
         (Map::Labels, pod.labels(), &from.labels, &to.labels),
@@ -181,7 +259,7 @@ fn key_changes(pod: &Pod, own: &Revision, target: &Revision) -> Vec<KeyChange> {
     for (map, live, own, target) in maps {
         let set = target
             .iter()
-            .filter(|(key, to)| own.get(*key) != Some(to))
+            .filter(|(key, to)| own.get(*key) != Some(to) || held_back(map, key))
             .map(|(key, to)| (key, Some(to)));
         let removed = own.keys().filter(|key| !target.contains_key(*key));
         let differing = set.chain(removed.map(|key| (key, None)));

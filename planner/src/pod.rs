@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use apis::in_place_state::InPlaceState;
+use apis::in_place_state::{InPlaceState, Resources};
 use apis::names;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 mod known;
 
@@ -75,6 +75,29 @@ pub struct Container {
     /// `Always` makes an init container a native sidecar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart_policy: Option<Box<str>>,
+    /// Its cpu and memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Box<Resources>>,
+    /// Changes of what restart it; nothing is kept of those that do not.
+    #[serde(deserialize_with = "restarting", skip_serializing_if = "Vec::is_empty")]
+    pub resize_policy: Vec<ResizePolicy>,
+}
+
+/// What becomes of a container when one of its resources changes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ResizePolicy {
+    /// `cpu` or `memory`.
+    pub resource_name: Box<str>,
+    /// `RestartContainer` or `NotRequired`.
+    pub restart_policy: Box<str>,
+}
+
+fn restarting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ResizePolicy>, D::Error> {
+    let mut all = Option::<Vec<ResizePolicy>>::deserialize(deserializer)?.unwrap_or_default();
+    all.retain(|policy| &*policy.restart_policy == "RestartContainer");
+    all.shrink_to_fit();
+    Ok(all)
 }
 
 /// A readiness gate.
@@ -94,6 +117,7 @@ pub struct PodStatus {
     /// Which generation of the spec the kubelet has seen (Kubernetes 1.34 and newer).
     pub observed_generation: Option<i64>,
     /// Pod conditions.
+    #[serde(deserialize_with = "terse")]
     pub conditions: Vec<PodCondition>,
     /// App containers.
     pub container_statuses: Vec<ContainerStatus>,
@@ -105,6 +129,12 @@ pub struct PodStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodCondition {
+    /// Why; kept of [`TELLING`] conditions only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Box<str>>,
+    /// In words; kept of [`TELLING`] conditions only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Box<str>>,
     /// Type.
     #[serde(rename = "type")]
     pub type_: Box<str>,
@@ -113,6 +143,29 @@ pub struct PodCondition {
     /// When the status last changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_transition_time: Option<Time>,
+}
+
+/// Conditions whose reason and message are read; the words of the others are not kept in memory.
+pub const TELLING: [&str; 3] = [
+    names::RESIZE_PENDING_CONDITION,
+    names::RESIZE_IN_PROGRESS_CONDITION,
+    names::KRUISE_READY_CONDITION,
+];
+
+fn terse<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PodCondition>, D::Error> {
+    let all = Option::<Vec<PodCondition>>::deserialize(deserializer)?.unwrap_or_default();
+    let terse = all.into_iter().map(|c| {
+        if TELLING.contains(&&*c.type_) {
+            c
+        } else {
+            PodCondition {
+                reason: None,
+                message: None,
+                ..c
+            }
+        }
+    });
+    Ok(terse.collect())
 }
 
 /// A container's status, projected.
@@ -135,6 +188,9 @@ pub struct ContainerStatus {
     pub container_id: Option<Box<str>>,
     /// What it is doing.
     pub state: ContainerState,
+    /// The cpu and memory it has; older kubelets do not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Box<Resources>>,
 }
 
 /// A container's state: at most one is set.
@@ -258,6 +314,12 @@ impl Pod {
         self.known.gate
     }
 
+    /// Whether it waits for OpenKruise's own gate, which its node agent and its manager opened, and
+    /// nobody but a lifecycle hook of theirs holds it closed.
+    pub fn waits_for_kruise(&self) -> bool {
+        self.known.waits_for_kruise
+    }
+
     /// Out of its Services for good: the gate is closed, and the kubelet has said that the Pod is
     /// not Ready. Until it says so it may still repeat that the Pod is, whatever anybody else
     /// wrote (see `docs/decisions`).
@@ -275,6 +337,16 @@ impl Pod {
     /// Labelled for deletion.
     pub fn is_named_for_deletion(&self) -> bool {
         self.known.is_named_for_deletion
+    }
+
+    /// The container called `name`, of either list.
+    pub fn container(&self, name: &str) -> Option<&Container> {
+        let mut all = self
+            .spec
+            .containers
+            .iter()
+            .chain(&self.spec.init_containers);
+        all.find(|c| &*c.name == name)
     }
 
     /// App containers' and init containers' statuses.

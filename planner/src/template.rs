@@ -3,12 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use apis::in_place_state::Resources;
 use serde_json::Value;
 
 mod canonical;
+mod priority;
 mod quantity;
+pub(crate) mod resources;
 
 pub use canonical::canonical;
+pub use resources::QosClass;
 
 /// What decisions read of a template.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,7 +27,14 @@ pub struct TemplateView {
     /// Labels and annotations that environment is filled from, by the containers above:
     /// `metadata.labels['key']`.
     pub env: BTreeMap<String, BTreeSet<String>>,
-    /// The rest in canonical form, with those images and the metadata taken out: what cannot be
+    /// Cpu and memory of the same containers, as a Pod has them. Empty where the Pod as a whole has
+    /// resources: then those of its containers are fixed with them.
+    pub resources: BTreeMap<String, Resources>,
+    /// Their launch priorities.
+    pub priorities: BTreeMap<String, i32>,
+    /// The class of its Pods.
+    pub qos_class: QosClass,
+    /// The rest in canonical form, with all of this and the metadata taken out: what cannot be
     /// changed on a running Pod.
     pub fixed: Value,
 }
@@ -38,13 +49,12 @@ impl TemplateView {
             .map(Value::take)
             .unwrap_or_default();
         let (mut images, mut env) = (BTreeMap::new(), BTreeMap::new());
+        let mut amounts = BTreeMap::new();
+        let resizable = fixed.pointer("/spec/resources").is_none();
         for (list, native_only) in [("containers", false), ("initContainers", true)] {
             let containers = fixed.pointer_mut(&format!("/spec/{list}"));
-            for container in containers
-                .and_then(Value::as_array_mut)
-                .into_iter()
-                .flatten()
-            {
+            let containers = containers.and_then(Value::as_array_mut);
+            for (index, container) in containers.into_iter().flatten().enumerate() {
                 let native = container
                     .get("restartPolicy")
                     .is_some_and(|p| p == "Always");
@@ -57,6 +67,12 @@ impl TemplateView {
                     .unwrap_or_default();
                 let name = name.to_owned();
                 env.insert(name.clone(), metadata_in_env(container));
+                if resizable {
+                    // As written: the canonical form counts in a unit that nobody reads.
+                    let written = template.pointer(&format!("/spec/{list}/{index}"));
+                    amounts.insert(name.clone(), resources::of(written.unwrap_or(&Value::Null)));
+                    resources::take(container);
+                }
                 if let Some(Value::String(image)) = container.get_mut("image").map(Value::take) {
                     images.insert(name, image);
                 }
@@ -70,6 +86,9 @@ impl TemplateView {
             annotations: texts(metadata.get("annotations")),
             images,
             env,
+            resources: amounts,
+            priorities: priority::priorities(template),
+            qos_class: resources::qos_class(template),
             fixed,
         }
     }
@@ -111,6 +130,9 @@ fn difference(path: &str, old: &Value, new: &Value) -> Option<String> {
                 let path = format!("{path}.{key}");
                 match (a.get(key), b.get(key)) {
                     (Some(old), Some(new)) => difference(&path, old, new),
+                    // Whether it is written out depends on who filled in defaults, not on what is
+                    // wanted.
+                    _ if key == "imagePullPolicy" => None,
                     _ => Some(path),
                 }
             })
@@ -141,6 +163,37 @@ mod tests {
         assert_eq!(
             view.fixed.pointer("/spec/initContainers/0/image"),
             Some(&json!("s:1"))
+        );
+    }
+
+    #[test]
+    fn a_pull_policy_that_one_side_leaves_open_is_no_difference() {
+        let fixed = |policy: Value| {
+            TemplateView::new(&json!({"spec": {"containers": [
+                {"name": "a", "image": "x", "imagePullPolicy": policy}]}}))
+            .fixed
+        };
+        let (open, always) = (fixed(Value::Null), fixed(json!("Always")));
+        assert_eq!(first_difference(&always, &open), None);
+        assert_eq!(first_difference(&open, &always), None);
+        assert_eq!(
+            first_difference(&always, &fixed(json!("Never"))).as_deref(),
+            Some("spec.template.spec.containers[0].imagePullPolicy")
+        );
+    }
+
+    #[test]
+    fn cpu_and_memory_are_changeable_and_other_resources_are_fixed() {
+        let view = |resources: Value| {
+            TemplateView::new(&json!({"spec": {"containers": [
+                {"name": "a", "image": "x", "resources": resources}]}}))
+        };
+        let (none, cpu) = (view(json!({})), view(json!({"limits": {"cpu": 1}})));
+        assert_eq!(none.fixed, cpu.fixed);
+        let gpu = view(json!({"limits": {"cpu": 1, "nvidia.com/gpu": 1}}));
+        assert_eq!(
+            first_difference(&cpu.fixed, &gpu.fixed).as_deref(),
+            Some("spec.template.spec.containers[0].resources")
         );
     }
 

@@ -48,10 +48,11 @@ pub(super) fn assign(s: &Snapshot, goal: &Goal, size: &Size, pods: &mut [PodView
         move_revisions(s, goal, (target, left), pods, &mut obstacles);
     }
     // Pods that stay are kept at the revision they are labelled with: hand edits are taken back,
-    // interrupted changes finished. Never while paused or on delete.
-    if s.set.policy != PodUpdatePolicy::ReCreate && idle.is_none() {
+    // interrupted changes finished. While paused or on delete only what has begun is finished.
+    if s.set.policy != PodUpdatePolicy::ReCreate {
+        let begun = |p: &PodView<'_>| idle.is_none() || in_place::is_midway(p.pod);
         let staying = |p: &&mut PodView<'_>| {
-            is_movable(p) && p.target.is_none() && p.state != State::PreparingDelete
+            is_movable(p) && p.target.is_none() && p.state != State::PreparingDelete && begun(p)
         };
         for p in pods.iter_mut().filter(staying) {
             if let Some(own) = p.own.clone() {
@@ -153,7 +154,16 @@ impl Obstacles {
                 revision: hash.to_owned(),
             });
         };
-        in_place::way(p.pod, own, target, self.between(own, target))
+        let way = in_place::way(p.pod, own, target, self.between(own, target));
+        // A resize that another template asks for is tried first.
+        let resizes = matches!(&way, Way::InPlace(changes) if !changes.resizes.is_empty());
+        if s.set.policy != PodUpdatePolicy::InPlaceIfPossible || resizes {
+            return way;
+        }
+        match in_place::given_up(p.pod, s.set.resize_deadline_seconds) {
+            Some((at, reason)) if at <= s.now => Way::Recreate(reason),
+            Some(_) | None => way,
+        }
     }
 
     fn between(&mut self, own: &Arc<Revision>, target: &Arc<Revision>) -> Option<&Reason> {

@@ -23,8 +23,8 @@ impl Context<'_> {
         let is_left_alone = |p: &PodView<'_>| !matches!(p.fate, Fate::Disrupted | Fate::Deleted);
         let staying = |p: &&PodView<'_>| p.is_active() && !p.held && is_left_alone(p);
         for p in self.pods.iter().filter(staying) {
-            let restarts = matches!(&p.target, Some((_, Way::InPlace(c))) if !c.images.is_empty());
-            if restarts {
+            let more = matches!(&p.target, Some((_, Way::InPlace(c))) if c.touches_spec());
+            if more {
                 continue;
             }
             let target = Target::of(&p.pod.metadata);
@@ -36,6 +36,7 @@ impl Context<'_> {
                     target,
                     at,
                     judged: judged(p.pod),
+                    kruise: p.pod.waits_for_kruise(),
                     state,
                 },
                 Some(state) => Effect::Transition {
@@ -55,8 +56,13 @@ impl Context<'_> {
     /// Whether the gate of `p` opens now. A Pod that was patched before it ever served is let in no
     /// sooner than others.
     fn opens(&self, p: &PodView<'_>) -> bool {
-        let shut = matches!(p.pod.gate(), Gate::Unset | Gate::Closed { .. });
-        shut && may_undrain(p.pod, &p.progress) && !self.is_kept_out(p)
+        let shut = match p.pod.gate() {
+            Gate::Unset | Gate::Closed { .. } => may_undrain(p.pod, &p.progress),
+            // OpenKruise closed a gate of its own for a hook, and is not there to open it.
+            Gate::Open => p.pod.waits_for_kruise(),
+            Gate::Missing => false,
+        };
+        shut && !self.is_kept_out(p)
     }
 
     /// Takes the next step of every Pod that is not at its target. Pods are in update order;
@@ -80,13 +86,19 @@ impl Context<'_> {
     fn step(&mut self, index: usize, target: &crate::Revision, changes: &Changes) -> Reason {
         let pod = self.pods[index].pod;
         let now = self.s.now;
-        let restarts = !changes.images.is_empty();
-        if restarts && let Some(waiting) = self.prepare_update(index) {
+        let batch = in_place::batch(changes, target);
+        let progress = &self.pods[index].progress;
+        if let Some(waiting) = in_place::waits_for(pod, target, &batch.now, progress) {
+            return waiting;
+        }
+        let stops = changes.stops();
+        if stops && let Some(waiting) = self.prepare_update(index) {
             return waiting;
         }
         let disruption = match pod.gate() {
             // Labels and annotations disturb nobody.
-            _ if !restarts => Disruption::None,
+            _ if !changes.touches_spec() => Disruption::None,
+            Gate::Closed { .. } if !stops => Disruption::None,
             Gate::Closed { .. } if !pod.is_drained() => return Reason::Draining,
             Gate::Closed { since } => {
                 let grace = SignedDuration::from_secs(self.s.set.grace_seconds.into());
@@ -97,7 +109,7 @@ impl Context<'_> {
                 }
                 Disruption::None
             }
-            Gate::Open if in_place::may_serve(pod, changes) => {
+            Gate::Open if stops && in_place::may_serve(pod, changes) => {
                 return match self.disrupt(index) {
                     Err(waiting) => waiting,
                     Ok(disruption) => {
@@ -111,18 +123,27 @@ impl Context<'_> {
                     }
                 };
             }
-            Gate::Open | Gate::Unset => Disruption::None,
-            Gate::Missing => match self.disrupt(index) {
+            // The second half of a resize that was counted when it was announced.
+            _ if !batch.now.needs_patch() => Disruption::None,
+            Gate::Open | Gate::Unset if stops => Disruption::None,
+            // A resize that restarts nothing needs no drain. It counts all the same, until it is
+            // done: too little memory, say, should not meet every Pod at once.
+            Gate::Open | Gate::Unset | Gate::Missing => match self.disrupt(index) {
                 Err(waiting) => return waiting,
                 Ok(disruption) => disruption,
             },
         };
         let hooks = self.hooks;
-        self.push(|| {
-            let patch = in_place::patch_pod(pod, target, changes, now, disruption);
-            hooks.patched(pod, patch, restarts, now)
-        });
-        Reason::WaitingKubelet
+        if batch.now.needs_patch() {
+            self.push(|| {
+                let patch = in_place::patch_pod(pod, target, &batch, now, disruption);
+                hooks.patched(pod, patch, stops, now)
+            });
+            Reason::WaitingKubelet
+        } else {
+            self.push(|| in_place::resize_pod(pod, &batch.now, disruption));
+            Reason::Resizing
+        }
     }
 
     fn recreate(&mut self, index: usize, reason: Reason) -> Reason {
@@ -141,11 +162,13 @@ fn judged(pod: &crate::Pod) -> Option<(usize, i64)> {
 }
 
 /// Whether the kubelet has seen what was patched. One before 1.34 never says, so there the new
-/// containers have to run.
+/// containers have to run. A restart by a resize comes when the node has room for it.
 fn may_undrain(pod: &crate::Pod, progress: &Progress) -> bool {
     match progress {
         Progress::Done => true,
-        Progress::Restarting(_) => pod.status.observed_generation.is_some(),
+        Progress::Restarting(_) => {
+            pod.status.observed_generation.is_some() && !in_place::awaits_restart(pod)
+        }
         Progress::Unseen => false,
     }
 }

@@ -89,6 +89,8 @@ impl<'a> PodView<'a> {
                 progress = Progress::Restarting(Reason::Patched);
             }
         }
+        let given_up = in_place::given_up(pod, s.set.resize_deadline_seconds);
+        let given_up = given_up.map(|(at, _)| at).filter(|at| *at > s.now);
         let active = pod.is_active();
         let ready = active && pod.is_ready() && !matches!(pod.gate(), Gate::Closed { .. });
         let state = Hooks::of(&s.set.lifecycle).state(pod);
@@ -111,7 +113,10 @@ impl<'a> PodView<'a> {
             updated: hash == Some(goal.update.hash()),
             standing,
             fate: Fate::Stays,
-            look_at: look_at.or(available_at),
+            look_at: [look_at, available_at, given_up]
+                .into_iter()
+                .flatten()
+                .min(),
             progress,
             state,
             excluded: s.set.exclude_preparing_delete && state == State::PreparingDelete,

@@ -133,8 +133,19 @@ impl Effect {
             Self::OpenGate {
                 target,
                 at,
+                kruise: true,
+                state,
+                ..
+            } => {
+                let body = open_both(target, *at, *state);
+                (Verb::StrategicPatch, Resource::PodsStatus, body)
+            }
+            Self::OpenGate {
+                target,
+                at,
                 judged,
                 state,
+                ..
             } => match judged {
                 None => {
                     let body = open_new(target, *at, *state);
@@ -225,6 +236,26 @@ fn open_new(target: &Target, at: Timestamp, state: Option<State>) -> Value {
         Some(state) => stated(target, state, at),
     };
     json!({"metadata": metadata, "status": {"conditions": [gate]}})
+}
+
+/// Opens both gates of a Pod that OpenKruise left behind. Who holds it was read from all of it, so
+/// its version has to be the one that was looked at.
+fn open_both(target: &Target, at: Timestamp, state: Option<State>) -> Value {
+    let gates = [
+        names::IN_PLACE_READY_CONDITION,
+        names::KRUISE_READY_CONDITION,
+    ]
+    .map(|name| {
+        let mut gate = condition(name, "True", None, at);
+        gate["reason"] = Value::Null;
+        gate["message"] = Value::Null;
+        gate
+    });
+    let metadata = match state {
+        None => versioned(target),
+        Some(state) => stated(target, state, at),
+    };
+    json!({"metadata": metadata, "status": {"conditions": gates}})
 }
 
 /// Replaces the whole condition, and with it the reason of the drain.

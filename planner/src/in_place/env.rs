@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::{Changes, KeyChange, Map};
 use crate::Revision;
 use crate::reason::Reason;
 
@@ -23,6 +24,31 @@ pub(super) fn stale_env(own: &Revision, target: &Revision) -> Option<Reason> {
     let (container, path) = paths.find(|(_, path)| value(own, path) != value(target, path))?;
     let path = format!("spec.template.{path} (read by an env of container {container})");
     Some(Reason::NeedsRecreate { path })
+}
+
+/// A label or annotation that changes, and a container that reads it and does not restart: its own
+/// revision had another image, but that one never came to run.
+pub(super) fn unread(changes: &Changes, target: &Revision) -> Option<Reason> {
+    if changes.keys.is_empty() {
+        return None;
+    }
+    let restarts = |container: &str| changes.images.iter().any(|i| i.container == container);
+    let mut running = target.view.env.iter().filter(|(c, _)| !restarts(c));
+    running.find_map(|(container, paths)| {
+        let is_read = |change: &&KeyChange| paths.contains(&path(change));
+        let change = changes.keys.iter().find(is_read)?;
+        let path = path(change);
+        let path = format!("spec.template.{path} (read by an env of container {container})");
+        Some(Reason::NeedsRecreate { path })
+    })
+}
+
+fn path(change: &KeyChange) -> String {
+    let map = match change.map {
+        Map::Labels => "labels",
+        Map::Annotations => "annotations",
+    };
+    format!("metadata.{map}['{}']", change.key)
 }
 
 /// The value at `metadata.labels['key']` or `metadata.annotations['key']`.

@@ -1,10 +1,12 @@
 //! The one patch that changes a Pod: images, labels, annotations, revision label and record.
 
-use apis::in_place_state::{InPlaceState, LastContainer};
+use std::collections::BTreeSet;
+
+use apis::in_place_state::{InPlaceState, LastContainer, PreCheck, Resize};
 use apis::names;
 use serde_json::{Value, json};
 
-use super::{Changes, ImageChange, KeyChange, List, Map};
+use super::{Batch, Changes, ImageChange, KeyChange, List, Map, ResizeChange};
 use crate::effect::{
     Disruption, Effect, Target, escape, set_annotation, test, test_uid, test_version,
 };
@@ -13,13 +15,16 @@ use crate::{Pod, Revision};
 
 /// The effect that brings `pod` to `target`. Its `test`s are what the decision looked at: the Pod
 /// itself, the containers by name and image, and whether it is out of its Services.
+///
+/// Resizes are only announced in the record; they are a write of their own.
 pub(crate) fn patch_pod(
     pod: &Pod,
     target: &Revision,
-    changes: &Changes,
+    batch: &Batch,
     now: jiff::Timestamp,
     disruption: Disruption,
 ) -> Effect {
+    let changes = &batch.now;
     let at = Target::of(&pod.metadata);
     let mut ops = vec![test_uid(&at)];
     if !changes.images.is_empty() {
@@ -30,7 +35,8 @@ pub(crate) fn patch_pod(
     }
     ops.extend(changes.keys.iter().map(key_op));
     ops.extend(label_ops(pod, target));
-    if let Some(record) = record(pod, target, changes, now) {
+    ops.extend(left_behind(pod));
+    if let Some(record) = record(pod, target, batch, now) {
         let record = record.to_json();
         let annotated = pod.metadata.annotations.is_some()
             || changes
@@ -59,7 +65,7 @@ pub(crate) fn patch_pod(
 
 /// Between the decision and the write the Pod may have become Ready: the server has to refuse the
 /// patch then, or traffic would meet a restarting container.
-fn test_out_of_service(pod: &Pod) -> Vec<Value> {
+pub(super) fn test_out_of_service(pod: &Pod) -> Vec<Value> {
     let conditions: &[&str] = match pod.gate() {
         Gate::Closed { .. } => &[names::IN_PLACE_READY_CONDITION, names::READY_CONDITION],
         // Without a gate there is nothing to drain; the budget alone protects the Pod.
@@ -82,12 +88,17 @@ fn test_out_of_service(pod: &Pod) -> Vec<Value> {
     tests
 }
 
-fn image_ops(change: &ImageChange) -> [Value; 3] {
-    let list = match change.list {
+/// Where a container stands in a Pod.
+pub(super) fn container_path(list: List, index: usize) -> String {
+    let list = match list {
         List::App => "containers",
         List::Init => "initContainers",
     };
-    let path = format!("/spec/{list}/{}", change.index);
+    format!("/spec/{list}/{index}")
+}
+
+fn image_ops(change: &ImageChange) -> [Value; 3] {
+    let path = container_path(change.list, change.index);
     [
         test(&format!("{path}/name"), &change.container),
         test(&format!("{path}/image"), &change.from),
@@ -110,6 +121,17 @@ fn key_op(change: &KeyChange) -> Value {
         // Only keys that are there are ever chosen for removal.
         None => json!({"op": "remove", "path": path}),
     }
+}
+
+/// Takes away what OpenKruise remembers of a change that waits for its grace period: whoever came
+/// back to it would follow it.
+fn left_behind(pod: &Pod) -> Vec<Value> {
+    let keys = names::IN_PLACE_GRACE_ANNOTATIONS;
+    let keys = keys
+        .into_iter()
+        .filter(|key| pod.annotations().contains_key(*key));
+    keys.map(|key| json!({"op": "remove", "path": pointer(Map::Annotations, key)}))
+        .collect()
 }
 
 /// `add` needs its parent: a Pod without a single label or annotation has no map to add to.
@@ -154,13 +176,20 @@ fn label_ops(pod: &Pod, target: &Revision) -> Vec<Value> {
 fn record(
     pod: &Pod,
     target: &Revision,
-    changes: &Changes,
+    batch: &Batch,
     now: jiff::Timestamp,
 ) -> Option<InPlaceState> {
     let recorded = pod.in_place_state().cloned();
-    if changes.images.is_empty() {
-        let mut state = recorded.filter(|state| state.revision != target.name())?;
+    let Batch {
+        now: changes,
+        later,
+    } = batch;
+    if !changes.touches_spec() {
+        let outdated = |state: &InPlaceState| state.revision != target.name() || state.has_more();
+        let mut state = recorded.filter(outdated)?;
         target.name().clone_into(&mut state.revision);
+        keep_written(pod, &mut state);
+        say_next(&mut state, changes, later);
         return Some(state);
     }
     let mut state = recorded.unwrap_or_default();
@@ -168,10 +197,14 @@ fn record(
     // Containers that an earlier patch restarts and this one leaves alone are still awaited.
     let asked = state.update_timestamp.clone();
     before.retain(|name, last| super::progress::is_awaited(pod, name, last, &asked));
+    keep_written(pod, &mut state);
     target.name().clone_into(&mut state.revision);
     state.update_timestamp = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    state.update_images = true;
-    state.generation = Some(pod.generation());
+    state.update_images = !changes.images.is_empty();
+    state.update_resources = !changes.resizes.is_empty();
+    // A patch of images and the resize that follows it each raise the generation.
+    let writes = i64::from(!changes.images.is_empty() && !changes.resizes.is_empty());
+    state.generation = Some(pod.generation() + writes);
     for change in &changes.images {
         let known = before.remove(&change.container);
         let Some(status) = pod.container_status(&change.container) else {
@@ -190,5 +223,41 @@ fn record(
         state.last.insert(change.container.clone(), last);
     }
     state.last.append(&mut before);
+    for ResizeChange {
+        container,
+        from,
+        to,
+        ..
+    } in &changes.resizes
+    {
+        let (from, to) = (from.clone(), to.clone());
+        state.resizes.insert(container.clone(), Resize { from, to });
+    }
+    say_next(&mut state, changes, later);
     Some(state)
+}
+
+/// Forgets announcements that were never followed by their write: whoever still wants them
+/// announces them again.
+fn keep_written(pod: &Pod, state: &mut InPlaceState) {
+    let resizes = &mut state.resizes;
+    resizes.retain(|name, resize| super::resize::is_written(pod, name, resize));
+}
+
+/// Notes what later batches are to change.
+fn say_next(state: &mut InPlaceState, changes: &Changes, later: &Changes) {
+    let images = later.images.iter();
+    state.next_container_images = images
+        .map(|c| (c.container.clone(), c.to.clone()))
+        .collect();
+    let resizes = later.resizes.iter();
+    state.next_container_resources = resizes
+        .map(|c| (c.container.clone(), c.to.clone()))
+        .collect();
+    // Held back by OpenKruise; all of it has gone out with this patch.
+    state.next_container_ref_metadata.clear();
+    let first: BTreeSet<&str> = changes.containers().collect();
+    state.pre_check_before_next = state.has_more().then(|| PreCheck {
+        containers_required_ready: first.into_iter().map(str::to_owned).collect(),
+    });
 }

@@ -6,7 +6,7 @@
 //! before the kubelet acted). Image IDs and names prove nothing: two tags of one digest restart
 //! the container and keep both.
 
-use apis::in_place_state::LastContainer;
+use apis::in_place_state::{InPlaceState, LastContainer};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::Pod;
@@ -18,7 +18,7 @@ use crate::reason::Reason;
 pub(crate) enum Progress {
     /// Everything runs as the spec says.
     Done,
-    /// The kubelet has seen the spec and restarts containers.
+    /// The kubelet has seen the spec and restarts or resizes containers.
     Restarting(Reason),
     /// The kubelet has not seen the spec.
     Unseen,
@@ -37,7 +37,8 @@ pub(crate) fn doubtful_until(pod: &Pod) -> Option<Timestamp> {
 
 /// Judges `pod` by its record.
 pub(crate) fn progress(pod: &Pod) -> Progress {
-    let Some(state) = pod.in_place_state().filter(|state| !state.last.is_empty()) else {
+    let recorded = |state: &&InPlaceState| !state.last.is_empty() || !state.resizes.is_empty();
+    let Some(state) = pod.in_place_state().filter(recorded) else {
         return Progress::Done;
     };
     match pod.status.observed_generation {
@@ -63,6 +64,7 @@ pub(crate) fn progress(pod: &Pod) -> Progress {
         Some(reason) => reason,
         None => Reason::Patched,
     });
+    let reasons = reasons.chain(super::resize::unfinished(pod, state));
     // The most telling reason first: a container that cannot start rather than one that may yet.
     match reasons.max_by_key(Reason::needs_a_person) {
         Some(reason) => Progress::Restarting(reason),
@@ -93,7 +95,7 @@ pub(super) fn is_awaited(pod: &Pod, name: &str, last: &LastContainer, asked: &st
 
 /// The spec names the image again that the recorded container was started with.
 fn was_kept(pod: &Pod, name: &str, last: &LastContainer) -> bool {
-    let spec = spec_image(pod, name);
+    let spec = pod.container(name).map(|c| &*c.image);
     spec.is_some() && spec == last.image.as_deref()
 }
 
@@ -109,12 +111,8 @@ fn started_since(status: &ContainerStatus, asked: &str) -> bool {
 }
 
 fn image_is_reported(pod: &Pod, name: &str, status: &ContainerStatus) -> bool {
-    spec_image(pod, name) == Some(&*status.image)
-}
-
-fn spec_image<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
-    let mut containers = pod.spec.containers.iter().chain(&pod.spec.init_containers);
-    containers.find(|c| &*c.name == name).map(|c| &*c.image)
+    let spec = pod.container(name);
+    spec.is_some_and(|spec| spec.image == status.image)
 }
 
 /// A container that cannot run, of all or of the one called `only`.

@@ -153,7 +153,7 @@ fn annotations_are_changed_where_the_revisions_differ_and_nowhere_else() {
     ];
     let live = live.map(|(k, v)| (k.to_owned(), v.to_owned()));
     pod.metadata.annotations = Some(live.into());
-    let changes = key_changes(&pod, &own, &target);
+    let changes = key_changes(&pod, None, &own, &target);
     let changes: Vec<_> = changes
         .iter()
         .map(|c| (c.key.as_str(), c.to.as_deref()))
@@ -172,7 +172,7 @@ fn a_second_patch_before_the_kubelet_acted_remembers_the_image_that_runs() {
     let effect = patch_pod(
         &pod,
         &target,
-        &changes,
+        &batch(&changes, &target),
         now,
         crate::effect::Disruption::None,
     );
@@ -192,7 +192,7 @@ fn a_patch_tests_what_was_looked_at() {
     let effect = patch_pod(
         &pod,
         &target,
-        &changes,
+        &batch(&changes, &target),
         now,
         crate::effect::Disruption::None,
     );

@@ -5,10 +5,12 @@
 use apis::in_place_state::InPlaceState;
 use apis::names;
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use super::{Gate, Pod};
 
 /// What follows from a Pod alone.
+#[allow(clippy::struct_excessive_bools, reason = "facts, not states")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Known {
     pub(super) revision_hash: Option<Box<str>>,
@@ -19,6 +21,7 @@ pub(super) struct Known {
     pub(super) is_ready: bool,
     pub(super) is_finished: bool,
     pub(super) is_named_for_deletion: bool,
+    pub(super) waits_for_kruise: bool,
 }
 
 impl Known {
@@ -27,7 +30,10 @@ impl Known {
         let ready = pod.condition(names::READY_CONDITION).map(|(_, c)| c);
         let is_ready = phase == Some("Running") && ready.is_some_and(|c| &*c.status == "True");
         let since = ready.and_then(|c| c.last_transition_time.as_ref());
-        let record = pod.annotations().get(names::IN_PLACE_STATE_ANNOTATION);
+        let annotations = pod.annotations();
+        let record = annotations
+            .get(names::IN_PLACE_STATE_ANNOTATION)
+            .or_else(|| annotations.get(names::OLD_IN_PLACE_STATE_ANNOTATION));
         Self {
             revision_hash: revision_hash(pod).map(Into::into),
             record: record
@@ -39,6 +45,7 @@ impl Known {
             is_ready,
             is_finished: matches!(phase, Some("Succeeded" | "Failed")),
             is_named_for_deletion: pod.labels().contains_key(names::SPECIFIED_DELETE_LABEL),
+            waits_for_kruise: waits_for_kruise(pod),
         }
     }
 }
@@ -46,6 +53,32 @@ impl Known {
 fn revision_hash(pod: &Pod) -> Option<&str> {
     let label = pod.labels().get(names::REVISION_LABEL)?;
     label.rsplit('-').next().filter(|hash| !hash.is_empty())
+}
+
+fn waits_for_kruise(pod: &Pod) -> bool {
+    let mut gates = pod.spec.readiness_gates.iter();
+    if !gates.any(|g| &*g.condition_type == names::KRUISE_READY_CONDITION) {
+        return false;
+    }
+    match pod.condition(names::KRUISE_READY_CONDITION) {
+        None => true,
+        Some((_, c)) if &*c.status == "True" => false,
+        Some((_, c)) => held_by_hooks_only(c.message.as_deref().unwrap_or_default()),
+    }
+}
+
+/// The message of OpenKruise's gate lists who keeps it closed. What cannot be read is somebody's.
+fn held_by_hooks_only(message: &str) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Holder {
+        user_agent: String,
+    }
+    let holders: Option<Vec<Holder>> = match message {
+        "" => Some(Vec::new()),
+        message => serde_json::from_str(message).ok(),
+    };
+    holders.is_some_and(|all| all.iter().all(|h| h.user_agent == "Lifecycle"))
 }
 
 fn gate(pod: &Pod) -> Gate {

@@ -39,8 +39,13 @@ pub(super) fn unify(map: Map<String, Value>) -> Value {
     Value::Object(unified.collect())
 }
 
+/// Whether two texts are one amount.
+pub(super) fn is_same(a: &str, b: &str) -> bool {
+    a == b || nanos(a).is_some_and(|n| nanos(b) == Some(n))
+}
+
 /// The amount in billionths, or None where `text` is none or too large to count.
-fn nanos(text: &str) -> Option<i128> {
+pub(super) fn nanos(text: &str) -> Option<i128> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && !['.', '+', '-'].contains(&c))
         .unwrap_or(text.len());
