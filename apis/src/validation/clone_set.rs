@@ -258,10 +258,6 @@ fn unsupported(spec: &CloneSetSpec, rolling: &RollingUpdate) -> Vec<FieldError> 
     let in_place = rolling.in_place_update_strategy.clone().unwrap_or_default();
     let fields = [
         (
-            in_place.resize_deadline_seconds.is_some(),
-            "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.resizeDeadlineSeconds",
-        ),
-        (
             !spec.volume_claim_templates.is_empty(),
             "spec.volumeClaimTemplates",
         ),

@@ -1,5 +1,7 @@
 //! Launch priority: containers of one Pod that are changed one group after the other.
 
+use apis::in_place_state::InPlaceState;
+
 use super::{Changes, Progress, trouble};
 use crate::reason::Reason;
 use crate::{Pod, Revision};
@@ -58,7 +60,7 @@ pub(crate) fn waits_for(
     progress: &Progress,
 ) -> Option<Reason> {
     let first = now.containers().map(|c| priority(target, c)).max()?;
-    if !pod.in_place_state().is_some_and(|record| record.has_more()) {
+    if !pod.in_place_state().is_some_and(InPlaceState::has_more) {
         return None;
     }
     let earlier = |name: &str| priority(target, name) > first;

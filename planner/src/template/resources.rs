@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    fn class(containers: Value) -> QosClass {
+    fn class(containers: &Value) -> QosClass {
         qos_class(&json!({"spec": {"containers": containers}}))
     }
 
@@ -171,17 +171,17 @@ mod tests {
     fn classes_are_those_of_the_api_server() {
         let both = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
         let some = json!({"requests": {"cpu": "1"}});
-        assert_eq!(class(json!([{"name": "a"}])), QosClass::BestEffort);
+        assert_eq!(class(&json!([{"name": "a"}])), QosClass::BestEffort);
         assert_eq!(
-            class(json!([{"name": "a", "resources": both}])),
+            class(&json!([{"name": "a", "resources": both}])),
             QosClass::Guaranteed
         );
         assert_eq!(
-            class(json!([{"name": "a", "resources": some}])),
+            class(&json!([{"name": "a", "resources": some}])),
             QosClass::Burstable
         );
         assert_eq!(
-            class(json!([{"name": "a", "resources": both}, {"name": "b"}])),
+            class(&json!([{"name": "a", "resources": both}, {"name": "b"}])),
             QosClass::Burstable
         );
     }

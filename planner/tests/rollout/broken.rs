@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 use model::watchdog::serves;
 use model::world::World;
 
+mod batches;
 mod budget;
 mod foreign;
 mod ownership;
+mod resize;
 mod revisions;
 
 fn in_place(policy: &str) -> Value {

@@ -7,8 +7,10 @@ use serde_json::json;
 
 use model::world::World;
 
+mod batches;
 mod hooks;
 mod order;
+mod resize;
 mod rollback;
 mod surge;
 

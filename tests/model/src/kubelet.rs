@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::resize;
 use crate::server::{Server, merge_condition};
 use crate::watchdog::{is_active, is_ready};
 
@@ -18,6 +19,8 @@ pub struct Kubelet {
     pub excused: BTreeSet<String>,
     /// Pods that never pass their readiness probe.
     pub broken: BTreeSet<String>,
+    /// The node has no room for resizes now.
+    pub is_full: bool,
     /// The image each container was last started with.
     started: BTreeMap<(String, String), String>,
     ids: u32,
@@ -46,6 +49,7 @@ impl Kubelet {
         } else if !self.is_old && pod["status"]["observedGeneration"] != generation {
             // The old containers still run when the kubelet reports that it has seen a new spec.
             pod["status"]["observedGeneration"] = generation;
+            resize::grant(&mut pod, self.is_full, &server.now_text());
             judge(&mut pod, &server.now_text());
         } else {
             let now = server.now_text();
@@ -59,6 +63,11 @@ impl Kubelet {
                 return true;
             }
             self.check_drained(&pod);
+            let uid = pod["metadata"]["uid"].as_str().unwrap().to_owned();
+            for container in resize::actuate(&mut pod, self.excused.contains(&uid)) {
+                self.started.remove(&(uid.clone(), container));
+            }
+            resize::grant(&mut pod, self.is_full, &now);
             for (list, statuses) in [
                 ("initContainers", "initContainerStatuses"),
                 ("containers", "containerStatuses"),
@@ -119,6 +128,7 @@ impl Kubelet {
             } else {
                 let image = spec["image"].as_str().unwrap();
                 self.container(&mut all[index], &uid, image, now);
+                resize::start(&mut all[index], &spec);
             }
         }
     }

@@ -12,6 +12,7 @@
 
 pub mod hooks;
 pub mod kubelet;
+mod resize;
 pub mod server;
 pub mod timeline;
 pub mod watchdog;

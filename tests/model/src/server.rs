@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use planner::effect::{Request, Resource, Verb};
 use serde_json::{Value, json};
 
+use crate::resize::{check_resize, default_requests};
+
 /// What a request was refused for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -103,6 +105,7 @@ impl Server {
         assert_eq!(metadata["name"], request.name.as_str());
         if request.resource == Resource::Pods {
             object["status"] = json!({"phase": "Pending", "conditions": []});
+            default_requests(&mut object);
             if let Some(admit) = self.admission {
                 admit(&mut object);
             }
@@ -116,6 +119,7 @@ impl Server {
             // Nothing but resources may differ; metadata is not stored.
             Resource::PodsResize => {
                 let old = &self.pods[name];
+                check_resize(old, &new);
                 new["metadata"] = old["metadata"].clone();
                 new["status"] = old["status"].clone();
                 if old["spec"] != new["spec"] {
@@ -177,6 +181,13 @@ impl Server {
         let mut pod = self.pods[name].clone();
         pod["spec"]["containers"][0]["image"] = image.into();
         self.update(Resource::Pods, name, pod);
+    }
+
+    /// An autoscaler resizes the first container of a Pod.
+    pub fn edit_cpu(&mut self, name: &str, cpu: &str) {
+        let mut pod = self.pods[name].clone();
+        pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] = cpu.into();
+        self.update(Resource::PodsResize, name, pod);
     }
 
     fn store(&mut self, resource: Resource, name: &str, mut object: Value) -> Value {

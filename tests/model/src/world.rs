@@ -216,6 +216,14 @@ impl World {
         self.server.now += SignedDuration::from_secs(1);
     }
 
+    /// A second passes, and everybody acts once.
+    pub fn step(&mut self) {
+        self.tick();
+        self.observe();
+        self.reconcile();
+        self.kubelet_round();
+    }
+
     /// Runs until nothing changes any more, and checks that it is a rest: two more passes find
     /// nothing to do and report the very same status.
     pub fn settle(&mut self) {
