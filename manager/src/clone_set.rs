@@ -189,7 +189,12 @@ impl Controller {
             if let Some(note) = story::of_effect(&about, &effect, &done, pod) {
                 self.events.tell(note);
             }
-            let held_as = effect.uid().unwrap_or(CREATION);
+            // A warmer that is refused keeps no Pod from being made.
+            let held_as = if let Effect::CreateWarmer { name, .. } = &effect {
+                name
+            } else {
+                effect.uid().unwrap_or(CREATION)
+            };
             match done {
                 Done::Written => {
                     self.measure(&effect, pod);

@@ -25,6 +25,7 @@ mod size;
 mod targets;
 mod update;
 mod view;
+mod warming;
 
 pub(crate) use size::Size;
 pub(crate) use view::{Fate, PodView, Standing};
@@ -104,6 +105,7 @@ pub fn plan(s: &Snapshot) -> Plan {
     ctx.scale();
     ctx.update();
     ctx.finish_updates();
+    ctx.end_warmers();
 
     let Context {
         pods,
@@ -226,6 +228,7 @@ pub(crate) struct Context<'a> {
     pub(crate) hooks: Hooks<'a>,
     pub(crate) effects: Vec<Effect>,
     pub(crate) wake_at: Option<Timestamp>,
+    warming: warming::Warming<'a>,
 }
 
 impl<'a> Context<'a> {
@@ -251,6 +254,7 @@ impl<'a> Context<'a> {
         let budget = Budget::new(goal.replicas, goal.max_unavailable, available)
             .with_serving(at_least(Standing::Ready));
         Self {
+            warming: warming::Warming::new(s, &pods),
             s,
             goal,
             size,

@@ -23,6 +23,7 @@ pub mod revision;
 pub mod snapshot;
 pub mod status;
 pub mod template;
+pub mod warm;
 
 pub use claim::Claim;
 pub use effect::Effect;

@@ -27,6 +27,8 @@ pub(crate) fn claim(s: &Snapshot) -> (Vec<Effect>, Vec<&Arc<Pod>>) {
     for pod in &s.pods {
         if s.set.selector.matches(pod.labels()) {
             owned.push(pod);
+        } else if crate::warm::is_warmer(s, pod) {
+            // No replica, and ours all the same.
         } else if !pod.is_terminating() && !s.held.contains_key(pod.uid()) {
             let index = pod
                 .metadata

@@ -203,6 +203,17 @@ pub struct ContainerState {
     /// Does not run yet, or not again yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// Ran to its end, or could not be started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminated: Option<Terminated>,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terminated {
+    /// `Completed`, `StartError` …
+    pub reason: Option<Box<str>>,
 }
 
 /// Since when it runs.

@@ -16,7 +16,7 @@ mod judge;
 
 pub(crate) use conditions::{Judgement, ROLLED_BACK, apply};
 pub use conditions::{Outcome, invalid, with_outcome};
-pub(crate) use deadline::{is_exceeded, look_at};
+pub(crate) use deadline::{is_exceeded, last_progress_of, look_at};
 
 /// Sums over Pods.
 #[derive(Clone, Copy, Debug, Default)]

@@ -150,7 +150,7 @@ impl Checked for CloneSet {
             resize_deadline_seconds: checks.resize_deadline(&rolling),
             warm: checks.warm(&rolling),
         };
-        errors.extend(unsupported(spec, &rolling));
+        errors.extend(unsupported(spec));
         if errors.is_empty() {
             Ok(effective)
         } else {
@@ -253,9 +253,8 @@ impl Checks<'_> {
 
 /// Fields whose behaviour is not built yet. Ignoring a hook or a surge would be a wrong decision,
 /// so the whole object waits until they are removed.
-fn unsupported(spec: &CloneSetSpec, rolling: &RollingUpdate) -> Vec<FieldError> {
+fn unsupported(spec: &CloneSetSpec) -> Vec<FieldError> {
     let scale = spec.scale_strategy.clone().unwrap_or_default();
-    let in_place = rolling.in_place_update_strategy.clone().unwrap_or_default();
     let fields = [
         (
             !spec.volume_claim_templates.is_empty(),
@@ -264,19 +263,6 @@ fn unsupported(spec: &CloneSetSpec, rolling: &RollingUpdate) -> Vec<FieldError> 
         (
             scale.enable_pvc_reuse == Some(true),
             "spec.scaleStrategy.enablePVCReuse",
-        ),
-        (
-            in_place.image_pre_download_parallelism.is_some(),
-            "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.imagePreDownloadParallelism",
-        ),
-        (
-            in_place.image_pre_download_timeout_seconds.is_some(),
-            "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.imagePreDownloadTimeoutSeconds",
-        ),
-        (
-            in_place.image_pre_download_min_updated_ready_pods.is_some(),
-            "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.\
-             imagePreDownloadMinUpdatedReadyPods",
         ),
     ];
     fields

@@ -70,14 +70,14 @@ pub(super) fn judge(
 
 /// Until when a Pod that is broken has to be mended.
 fn deadline(s: &Snapshot, goal: &Goal, p: &PodView<'_>) -> Option<Timestamp> {
-    let since = match p.reason {
+    let since = if matches!(p.reason, Reason::CrashLoop { .. }) {
         // It may look fine between two crashes, so nothing but the update counts.
-        Reason::CrashLoop { .. } => updated_at(goal, p)?,
+        updated_at(goal, p)?
+    } else if matches!(p.reason, Reason::ImagePull { .. } | Reason::NotReady) {
         // A Pod that served for days and does not right now gets the whole time.
-        Reason::ImagePull { .. } | Reason::NotReady => {
-            updated_at(goal, p)?.max(not_ready_since(p).unwrap_or(Timestamp::MIN))
-        }
-        _ => return None,
+        updated_at(goal, p)?.max(not_ready_since(p).unwrap_or(Timestamp::MIN))
+    } else {
+        return None;
     };
     let seconds = s.set.progress_deadline_seconds?;
     since

@@ -92,6 +92,11 @@ impl Context<'_> {
             return waiting;
         }
         let stops = changes.stops();
+        if !changes.images.is_empty()
+            && let Some(waiting) = self.warm(index, target, changes)
+        {
+            return waiting;
+        }
         if stops && let Some(waiting) = self.prepare_update(index) {
             return waiting;
         }

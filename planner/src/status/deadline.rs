@@ -80,6 +80,17 @@ pub(super) fn last_progress(
     }
 }
 
+/// When the set last got further, before anything was decided.
+pub(crate) fn last_progress_of(s: &Snapshot) -> Timestamp {
+    let status = s.set.object().status.as_ref();
+    let observed = status.filter(|status| status.observed_generation == Some(s.generation()));
+    observed
+        .and_then(|status| super::condition(status, ConditionType::Progressing))
+        .filter(|c| !is_rest(c.reason.as_deref().unwrap_or_default()))
+        .and_then(|c| c.last_update_time.as_ref())
+        .map_or(s.now, |t| t.0)
+}
+
 /// Reasons of the Progressing condition under which time does not count.
 fn is_rest(reason: &str) -> bool {
     [

@@ -13,6 +13,7 @@ mod order;
 mod resize;
 mod rollback;
 mod surge;
+mod warm;
 
 fn compare(world: &World, name: &str, title: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/rollout/{name}.txt"));

@@ -24,6 +24,11 @@ pub struct Kubelet {
     /// The image each container was last started with.
     started: BTreeMap<(String, String), String>,
     ids: u32,
+    /// Pods are spread over so many nodes; 0 is 1.
+    pub nodes: u32,
+    assigned: u32,
+    /// Nodes that never say anything of Pods that pull images ahead.
+    pub silent: BTreeSet<String>,
 }
 
 impl Kubelet {
@@ -42,10 +47,15 @@ impl Kubelet {
         ) {
             return false;
         }
+        if is_warmer(&old) {
+            return self.warm(server, name, old);
+        }
         let mut pod = old.clone();
         let generation = pod["metadata"]["generation"].clone();
         if pod["spec"]["nodeName"].is_null() {
-            pod["spec"]["nodeName"] = "node-1".into();
+            let node = self.assigned % self.nodes.max(1) + 1;
+            self.assigned += 1;
+            pod["spec"]["nodeName"] = format!("node-{node}").into();
         } else if !self.is_old && pod["status"]["observedGeneration"] != generation {
             // The old containers still run when the kubelet reports that it has seen a new spec.
             pod["status"]["observedGeneration"] = generation;
@@ -81,6 +91,49 @@ impl Kubelet {
             judge(&mut pod, &now);
         }
         let changed = pod != old;
+        if changed {
+            server.write_status(name, pod);
+        }
+        changed
+    }
+
+    /// A Pod that is there for its images: pulled, and then not started, or not pulled.
+    fn warm(&mut self, server: &mut Server, name: &str, mut pod: Value) -> bool {
+        let node = pod["spec"]["nodeName"].as_str().unwrap();
+        if self.silent.contains(node) {
+            return false;
+        }
+        let before = pod["status"].clone();
+        let is_known = before["containerStatuses"].is_array();
+        let specs = pod["spec"]["containers"].as_array().unwrap();
+        let statuses: Vec<Value> = specs
+            .iter()
+            .map(|spec| {
+                let image = spec["image"].as_str().unwrap();
+                let (id, state) = if !is_known {
+                    ("", json!({"waiting": {"reason": "ContainerCreating"}}))
+                } else if image.contains("bad") {
+                    let message = format!("{image} not found");
+                    (
+                        "",
+                        json!({"waiting": {"reason": "ErrImagePull", "message": message}}),
+                    )
+                } else {
+                    (
+                        image,
+                        json!({"terminated": {"reason": "StartError", "exitCode": 128}}),
+                    )
+                };
+                json!({"name": spec["name"], "ready": false, "restartCount": 0, "image": image,
+                    "imageID": id, "state": state})
+            })
+            .collect();
+        let ended = statuses
+            .iter()
+            .all(|s| s["state"]["terminated"].is_object());
+        pod["status"]["phase"] = if ended { "Failed" } else { "Pending" }.into();
+        pod["status"]["containerStatuses"] = statuses.into();
+        let changed = pod["status"] != before;
         if changed {
             server.write_status(name, pod);
         }
@@ -184,6 +237,10 @@ impl Kubelet {
             server.write_status(name, pod);
         }
     }
+}
+
+pub fn is_warmer(pod: &Value) -> bool {
+    pod["metadata"]["labels"]["apps.kruise.io/image-warmer-of"].is_string()
 }
 
 /// The Pod's phase and its Ready condition.

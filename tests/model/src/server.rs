@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use planner::effect::{Request, Resource, Verb};
 use serde_json::{Value, json};
 
+use crate::kubelet::is_warmer;
 use crate::resize::{check_resize, default_requests};
 
 /// What a request was refused for.
@@ -27,6 +28,8 @@ pub struct Server {
     pub revisions: BTreeMap<String, Value>,
     pub now: Timestamp,
     pub admission: Option<Admission>,
+    /// Pods that pull images ahead are over a quota.
+    pub refuses_warmers: bool,
     version: u64,
     uids: u64,
 }
@@ -39,6 +42,7 @@ impl Default for Server {
             revisions: BTreeMap::new(),
             now: "2026-03-01T12:00:00Z".parse().unwrap(),
             admission: None,
+            refuses_warmers: false,
             version: 0,
             uids: 0,
         }
@@ -62,6 +66,9 @@ impl Server {
         let old = objects.get(name).cloned();
         match (request.verb, old) {
             (Verb::Create, Some(_)) => Err(Refused::Exists),
+            (Verb::Create, None) if self.refuses_warmers && is_warmer(body) => {
+                Err(Refused::Conflict)
+            }
             (Verb::Create, None) => Ok(Some(self.create(request))),
             (_, None) => Err(Refused::NotFound),
             (Verb::Delete, Some(old)) => {

@@ -216,6 +216,13 @@ fn describe(pod: &Value) -> String {
         .flat_map(|key| pod["status"][key].as_array().cloned().unwrap_or_default())
         .find_map(|s| s["state"]["waiting"]["reason"].as_str().map(str::to_owned))
         .filter(|reason| reason != "ContainerCreating");
+    if crate::kubelet::is_warmer(pod) {
+        let ended = pod["status"]["phase"] == "Failed";
+        let state = if ended { "pulled" } else { "pulling" };
+        return waits.map_or(state.into(), |reason| {
+            reason.replace("ErrImagePull", "no image")
+        });
+    }
     let state = if pod["metadata"]["deletionTimestamp"].is_string() {
         "leaving".into()
     } else if !is_active(pod) {

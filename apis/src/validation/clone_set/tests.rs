@@ -118,11 +118,8 @@ fn everything_that_is_wrong_is_told_at_once() {
 
 #[test]
 fn a_field_whose_behaviour_is_not_built_is_refused_and_never_ignored() {
-    let warm = json!({"imagePreDownloadParallelism": 1});
-    let warm = with("/updateStrategy/rollingUpdate/inPlaceUpdateStrategy", warm);
-    let path =
-        "spec.updateStrategy.rollingUpdate.inPlaceUpdateStrategy.imagePreDownloadParallelism";
-    let error = refused(warm, path);
+    let reuse = with("/scaleStrategy/enablePVCReuse", json!(true));
+    let error = refused(reuse, "spec.scaleStrategy.enablePVCReuse");
     assert_eq!(error.kind, FieldErrorKind::Unsupported);
 }
 
