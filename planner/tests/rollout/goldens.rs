@@ -15,7 +15,7 @@ mod rollback;
 mod surge;
 mod warm;
 
-fn compare(world: &World, name: &str, title: &str) {
+pub(crate) fn compare(world: &World, name: &str, title: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/rollout/{name}.txt"));
     let printed = world.timeline.render(title);
     if std::env::var_os("UPDATE").is_some() {

@@ -1,7 +1,7 @@
 //! Whole rollouts: the planner against a model of the API server and of the kubelet.
 //!
 //! The model is the crate `model` (`tests/model`); here are the suites: [`goldens`], [`broken`],
-//! [`random`], [`sums`].
+//! [`random`], [`sums`], [`takeover`].
 
 #![allow(
     clippy::unwrap_used,
@@ -14,3 +14,4 @@ mod broken;
 mod goldens;
 mod random;
 mod sums;
+mod takeover;

@@ -32,6 +32,12 @@ pub struct Kubelet {
 }
 
 impl Kubelet {
+    /// The container of a Pod that was not made here runs `image`.
+    pub fn has_started(&mut self, uid: &str, container: &str, image: &str) {
+        let key = (uid.to_owned(), container.to_owned());
+        self.started.insert(key, image.to_owned());
+    }
+
     /// Takes one Pod one stage further. Returns whether anything changed.
     pub fn sync(&mut self, server: &mut Server, name: &str) -> bool {
         let Some(old) = server.pods.get(name).cloned() else {
