@@ -124,14 +124,16 @@ pub struct CloneSetSpec {
 }
 
 /// `spec.scaleStrategy`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScaleStrategy {
     /// Names of Pods to delete; names that are gone are ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Set)]
     pub pods_to_delete: Vec<String>,
     /// How many Pods may be unavailable while Pods are added. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::share")]
     pub max_unavailable: Option<IntOrString>,
     /// Keep the claims of vanished Pods and give them to new ones.
     #[serde(

@@ -15,3 +15,22 @@ pub fn opaque_list(_: &mut SchemaGenerator) -> Schema {
         "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}
     })
 }
+
+/// Terms that order the Pods of an update, at most: each of them costs a look at every Pod.
+pub const TERMS_MAX: u32 = 64;
+
+/// A number of Pods, or a share of them from `0%` to `100%`.
+pub fn share(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true, "nullable": true,
+        "minimum": 0, "maximum": i32::MAX, "pattern": "^0*(100|[0-9]{1,2})%$"
+    })
+}
+
+/// A number, also as a text: OpenKruise takes both where it takes no share.
+pub fn number_or_text(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true, "nullable": true,
+        "minimum": 0, "maximum": i32::MAX, "pattern": "^[0-9]{1,9}$"
+    })
+}

@@ -1,9 +1,17 @@
 //! How Pods are brought to a new template, and how many at a time.
 
+#![allow(
+    unreachable_pub,
+    reason = "KubeSchema repeats the struct in a private scope"
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::schema;
 
 /// `spec.updateStrategy`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,12 +41,15 @@ pub enum UpdateStrategyType {
 pub struct RollingUpdate {
     /// How many Pods stay at the old revision: a number or a percentage (rounded up). Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::share")]
     pub partition: Option<IntOrString>,
     /// How many Pods may be unavailable during an update: a number or a percentage. Default 20%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::share")]
     pub max_unavailable: Option<IntOrString>,
     /// How many Pods there may be above `replicas` during an update. Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::share")]
     pub max_surge: Option<IntOrString>,
     /// ReCreate (default), InPlaceIfPossible or InPlaceOnly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,6 +66,7 @@ pub struct RollingUpdate {
     pub priority_strategy: Option<PriorityStrategy>,
     /// Spread Pods that carry a label over the update sequence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = schema::TERMS_MAX))]
     pub scatter_strategy: Vec<ScatterTerm>,
     /// Details of updates in place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,14 +86,20 @@ pub enum PodUpdatePolicy {
 }
 
 /// `priorityStrategy`: either weights or an ordered key.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(
+    "!(has(self.weightPriority) && size(self.weightPriority) > 0 && \
+     has(self.orderPriority) && size(self.orderPriority) > 0)")
+    .message("priorityStrategy has weightPriority and orderPriority: use one of them"))]
 pub struct PriorityStrategy {
     /// The sum of the weights of matching terms orders Pods, the heaviest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = schema::TERMS_MAX))]
     pub weight_priority: Vec<WeightTerm>,
     /// The number at the end of a label's value orders Pods, the highest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = schema::TERMS_MAX))]
     pub order_priority: Vec<OrderTerm>,
 }
 
@@ -131,6 +149,7 @@ pub struct InPlaceUpdateStrategy {
     /// How many nodes at a time pull the new image ahead of the update. Default: none, the image is
     /// pulled when the container restarts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::number_or_text")]
     pub image_pre_download_parallelism: Option<IntOrString>,
     /// After how many seconds a pull ahead of the update is given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -64,12 +64,19 @@ pub fn start(parts: &Parts) -> CloneSets {
 /// The nodes, for what their labels say about where they stand. Who may look into one namespace
 /// only does not see them; then every node counts as a place of its own.
 fn nodes(parts: &Parts) -> Arc<Cache<Node>> {
-    let cache: Arc<Cache<Node>> = Arc::new(Cache::new(without_managed_fields));
+    let cache: Arc<Cache<Node>> = Arc::new(Cache::new(labels_only));
     if parts.args.only_namespace().is_none() {
         let api = Api::all(parts.clients.watches.clone());
         feed(parts, "Node", api, &cache);
     }
     cache
+}
+
+/// A node's annotations can be long, and nobody asks for them.
+fn labels_only(node: &mut Node) {
+    node.metadata.annotations = None;
+    node.metadata.owner_references = None;
+    node.metadata.finalizers = None;
 }
 
 fn watch<K>(parts: &Parts, kind: &'static str, cache: &Arc<Cache<K>>)

@@ -9,6 +9,9 @@ use crate::{Node, Pod};
 
 /// The label that names the node itself.
 const HOSTNAME: &str = "kubernetes.io/hostname";
+/// So many keys of a template are looked at. Pods have one or two; a template is free to list a
+/// thousand, and each costs a look at every Pod.
+const KEYS_MAX: usize = 8;
 
 /// How crowded the place of a Pod is: the more, the sooner it is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +28,7 @@ pub(crate) fn keys(template: &Value) -> Vec<&str> {
     let constraints = constraints.and_then(Value::as_array).into_iter().flatten();
     constraints
         .filter_map(|c| c.get("topologyKey")?.as_str())
+        .take(KEYS_MAX)
         .collect()
 }
 

@@ -12,6 +12,7 @@
 
 mod broken;
 mod goldens;
+mod nonsense;
 mod random;
 mod sums;
 mod takeover;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Checks, ClaimTemplate, Priority, ROLLING, Warm};
 use crate::clone_set::{CloneSetSpec, ScaleStrategy};
 use crate::int_or_percent::IntOrPercent;
+use crate::schema::TERMS_MAX;
 use crate::update_strategy::{PodUpdatePolicy, PriorityStrategy, RollingUpdate, ScatterTerm};
 use crate::validation::FieldError;
 
@@ -18,6 +19,13 @@ const NEVER: i32 = i32::MAX;
 impl Checks<'_> {
     fn refuse(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.errors.push(FieldError::invalid(path, message));
+    }
+
+    /// Each term costs a look at every Pod, so there is an end to them.
+    fn terms(&mut self, path: &str, count: usize) {
+        if count > TERMS_MAX as usize {
+            self.refuse(path, format!("has {count} terms; use at most {TERMS_MAX}"));
+        }
     }
 
     pub(super) fn max_surge(&mut self, rolling: &RollingUpdate) -> IntOrPercent {
@@ -104,6 +112,14 @@ impl Checks<'_> {
                 "has weightPriority and orderPriority; use one of them",
             );
         }
+        self.terms(
+            &format!("{path}.weightPriority"),
+            strategy.weight_priority.len(),
+        );
+        self.terms(
+            &format!("{path}.orderPriority"),
+            strategy.order_priority.len(),
+        );
         let mut priority = Priority::default();
         for (i, term) in strategy.weight_priority.iter().enumerate() {
             let path = format!("{path}.weightPriority[{i}]");
@@ -142,6 +158,8 @@ impl Checks<'_> {
     }
 
     pub(super) fn scatter(&mut self, terms: &[ScatterTerm]) -> Vec<(String, String)> {
+        self.terms(&format!("{ROLLING}.scatterStrategy"), terms.len());
+        let terms = terms.get(..TERMS_MAX as usize).unwrap_or(terms);
         let mut pairs = Vec::new();
         for (i, term) in terms.iter().enumerate() {
             let path = format!("{ROLLING}.scatterStrategy[{i}]");
@@ -183,7 +201,9 @@ impl Checks<'_> {
         // OpenKruise takes a number or a numeric text here, and no percentage.
         let number = match strategy.image_pre_download_parallelism.as_ref()? {
             IntOrString::Int(n) => Some(*n),
-            IntOrString::String(text) => text.parse().ok(),
+            IntOrString::String(text) => Some(text)
+                .filter(|t| t.len() <= 9 && t.bytes().all(|b| b.is_ascii_digit()))
+                .and_then(|t| t.parse().ok()),
         };
         let path = format!("{path}.imagePreDownloadParallelism");
         let Some(parallelism) = number.and_then(|n| u32::try_from(n).ok()) else {

@@ -1,0 +1,116 @@
+//! As much of a structural schema as our CRD uses. A keyword that is not known here is an error of
+//! the test, so that none is overlooked.
+
+use serde_json::Value;
+
+/// What the API server would say about `value`.
+pub(crate) fn verdict(schema: &Value, value: &Value) -> Result<(), String> {
+    if value.is_null() {
+        let nullable = schema["nullable"] == true;
+        return nullable.then_some(()).ok_or_else(|| "null".into());
+    }
+    let fail = |keyword: &str, rule: &Value| Err(format!("{keyword} {rule}: {value}"));
+    for (keyword, rule) in schema.as_object().unwrap() {
+        let holds = match keyword.as_str() {
+            "type" => is_a(value, rule.as_str().unwrap()),
+            "format" => match rule.as_str().unwrap() {
+                "int32" => {
+                    !is_a(value, "integer")
+                        || value.as_i64().is_some_and(|n| i32::try_from(n).is_ok())
+                }
+                "int64" => true,
+                other => panic!("format {other}"),
+            },
+            "minimum" => value.as_f64().is_none_or(|n| n >= rule.as_f64().unwrap()),
+            "maximum" => value.as_f64().is_none_or(|n| n <= rule.as_f64().unwrap()),
+            "minLength" => value
+                .as_str()
+                .is_none_or(|s| s.chars().count() as u64 >= rule.as_u64().unwrap()),
+            "maxItems" => value
+                .as_array()
+                .is_none_or(|a| a.len() as u64 <= rule.as_u64().unwrap()),
+            "pattern" => value
+                .as_str()
+                .is_none_or(|text| matches(rule.as_str().unwrap(), text)),
+            "enum" => rule.as_array().unwrap().contains(value),
+            "required" => {
+                let names = rule.as_array().unwrap();
+                names
+                    .iter()
+                    .all(|n| value.get(n.as_str().unwrap()).is_some())
+            }
+            "x-kubernetes-int-or-string" => value.is_string() || is_a(value, "integer"),
+            "x-kubernetes-list-type" if rule == "set" => {
+                let list = value.as_array().unwrap();
+                list.iter().enumerate().all(|(i, v)| !list[..i].contains(v))
+            }
+            "x-kubernetes-validations" => {
+                let mut rules = rule.as_array().unwrap().iter();
+                rules.all(|r| cel(r["rule"].as_str().unwrap(), value))
+            }
+            "properties" => {
+                for (name, schema) in rule.as_object().unwrap() {
+                    if let Some(value) = value.get(name) {
+                        verdict(schema, value).map_err(|e| format!("{name}: {e}"))?;
+                    }
+                }
+                true
+            }
+            "additionalProperties" => {
+                for value in value.as_object().into_iter().flat_map(|o| o.values()) {
+                    verdict(rule, value)?;
+                }
+                true
+            }
+            "items" => {
+                for value in value.as_array().into_iter().flatten() {
+                    verdict(rule, value)?;
+                }
+                true
+            }
+            "description" | "nullable" | "default" | "x-kubernetes-preserve-unknown-fields" => true,
+            other => panic!("keyword {other}"),
+        };
+        if !holds {
+            return fail(keyword, rule);
+        }
+    }
+    Ok(())
+}
+
+fn is_a(value: &Value, kind: &str) -> bool {
+    match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        other => panic!("type {other}"),
+    }
+}
+
+/// The patterns, said another way.
+fn matches(pattern: &str, text: &str) -> bool {
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    match pattern {
+        "^0*(100|[0-9]{1,2})%$" => text.strip_suffix('%').is_some_and(|t| {
+            let significant = t.trim_start_matches('0');
+            digits(t) && (significant.len() <= 2 || significant == "100")
+        }),
+        "^[0-9]{1,9}$" => digits(text) && text.len() <= 9,
+        other => panic!("pattern {other}"),
+    }
+}
+
+/// The rules, said another way.
+fn cel(rule: &str, value: &Value) -> bool {
+    if rule.contains("oldSelf") {
+        return true;
+    }
+    let filled = |key: &str| value[key].as_array().is_some_and(|list| !list.is_empty());
+    assert!(
+        rule.contains("weightPriority") && rule.contains("orderPriority"),
+        "rule {rule}"
+    );
+    !(filled("weightPriority") && filled("orderPriority"))
+}
