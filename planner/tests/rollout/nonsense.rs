@@ -200,7 +200,7 @@ fn snapshot(spec: &Value, pods: Vec<Value>) -> Option<Snapshot> {
 #[test]
 fn whatever_is_accepted_is_planned_within_the_budget() {
     let config = Config {
-        cases: 5000,
+        cases: 2000,
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(7),
         ..Config::default()
@@ -229,5 +229,5 @@ fn whatever_is_accepted_is_planned_within_the_budget() {
         Ok(())
     });
     result.unwrap();
-    assert!(accepted.get() > 300, "{}", accepted.get());
+    assert!(accepted.get() > 100, "{}", accepted.get());
 }
