@@ -21,6 +21,7 @@ enum Event {
     Env(u32),
     Annotation(u32),
     MinReady(u32),
+    Deadline(u32, bool),
     Hooks(usize),
     Exclude(bool),
     OwnerActs,
@@ -87,9 +88,12 @@ fn user() -> impl Strategy<Value = Event> {
         1 => any::<bool>().prop_map(|v| Event::Rolling("paused", json!(v))),
         1 => prop::sample::select(&POLICIES[..])
             .prop_map(|v| Event::Rolling("podUpdatePolicy", json!(v))),
-        1 => (0..4u32).prop_map(|n| {
-            Event::Rolling("inPlaceUpdateStrategy", json!({"gracePeriodSeconds": n}))
+        2 => (0..4u32, 0..3u32).prop_map(|(n, warm)| {
+            let strategy = json!({"gracePeriodSeconds": n, "imagePreDownloadParallelism": warm,
+                "imagePreDownloadTimeoutSeconds": 20});
+            Event::Rolling("inPlaceUpdateStrategy", strategy)
         }),
+        1 => (5..60u32, any::<bool>()).prop_map(|(n, back)| Event::Deadline(n, back)),
         1 => any::<bool>().prop_map(Event::OnDelete),
         6 => prop::sample::select(&IMAGES[..]).prop_map(Event::Image),
         1 => (0..2u32).prop_map(Event::Env),
@@ -161,6 +165,10 @@ fn happen(world: &mut World, event: Event) {
         }),
         Event::Annotation(n) => world.edit("annotation", |spec| {
             spec["template"]["metadata"]["annotations"] = json!({"n": n.to_string()});
+        }),
+        Event::Deadline(n, back) => world.edit("deadline", |spec| {
+            spec["progressDeadlineSeconds"] = n.into();
+            spec["updateStrategy"]["rollingUpdate"]["rollbackOnDeadline"] = back.into();
         }),
         Event::MinReady(n) => world.edit("minReady", |spec| spec["minReadySeconds"] = n.into()),
         Event::Hooks(n) => world.edit("hooks", |spec| {
@@ -290,6 +298,7 @@ fn calm(world: &mut World) {
         spec["updateStrategy"]["type"] = "RollingUpdate".into();
         let rolling = &mut spec["updateStrategy"]["rollingUpdate"];
         rolling["paused"] = false.into();
+        rolling["rollbackOnDeadline"] = false.into();
         rolling["partition"] = 0.into();
         rolling["maxUnavailable"] = 1.into();
         rolling["podUpdatePolicy"] = "InPlaceIfPossible".into();

@@ -223,6 +223,31 @@ fn record(world: &mut World) {
 }
 
 #[test]
+fn a_pod_that_a_hook_holds_is_no_progress() {
+    let mut world = World::new(1, &rolling());
+    world.edit("a hook", |spec| {
+        spec["progressDeadlineSeconds"] = DEADLINE.into();
+        spec["lifecycle"] = json!({"preNormal": {"finalizersHandler": ["ex.io/hold"]}});
+    });
+    for _ in 0..10 {
+        world.tick();
+        world.observe();
+        world.reconcile();
+        world.kubelet_round();
+    }
+    assert_eq!(says(&mut world), is("True", "CloneSetUpdated"));
+    later(&mut world, DEADLINE);
+    assert_eq!(says(&mut world), is("False", "ProgressDeadlineExceeded"));
+    for mut pod in world.server.pods.clone().into_values() {
+        pod["metadata"]["finalizers"] = json!(["ex.io/hold"]);
+        let name = pod["metadata"]["name"].as_str().unwrap().to_owned();
+        world.server.write_status(&name, pod);
+    }
+    world.settle();
+    assert_eq!(says(&mut world), is("True", "CloneSetAvailable"));
+}
+
+#[test]
 fn words_that_change_are_no_progress_and_nothing_new_is_no_write() {
     let mut world = world(Some(DEADLINE));
     world.set_image("web:bad");
