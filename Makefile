@@ -20,6 +20,10 @@ demo: ## Start a real cluster and watch Pods change in place (about a minute onc
 test: ## Run every check and every suite; ends with "N passed, N failed"
 	@scripts/test
 
+.PHONY: sim
+sim: ## Run SEEDS random lives of a CloneSet, or print the one of SEED
+	@cargo run --quiet --locked --profile sim -p sim -- $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
+
 .PHONY: check
 check: ## Run the quick checks: format, lints, licences, rules of the tree
 	cargo fmt --all --check

@@ -120,9 +120,40 @@ impl Executor {
             Ok(Answer::Gone) => {
                 cache.observe_gone(namespace, &request.name, effect.uid().unwrap_or_default());
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                if error.is_outcome_unknown() {
+                    self.find_out(namespace, request, effect, cache).await;
+                }
+                return Err(error);
+            }
         }
         Ok(())
+    }
+
+    /// Reads what a write without an answer was about. The next pass must not count a Pod that was
+    /// drained after all among those that serve, and the watch may be late.
+    async fn find_out<K>(
+        &self,
+        namespace: &str,
+        request: &Request,
+        effect: &Effect,
+        cache: &Cache<K>,
+    ) where
+        K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Send + Sync + 'static,
+    {
+        let path = object_path(namespace, request.resource, &request.name);
+        let Ok(http) = http::Request::get(path).body(Vec::new()) else {
+            return;
+        };
+        match (call(self.client.request::<K>(http)).await, effect.uid()) {
+            (Ok(object), _) => cache.observe_write(object),
+            (Err(error), Some(uid)) if error.is_not_found() => {
+                cache.observe_gone(namespace, &request.name, uid);
+            }
+            (Err(error), _) => {
+                tracing::debug!(effect = effect.name(), %error, "nobody knows what became of it");
+            }
+        }
     }
 }
 
@@ -148,8 +179,8 @@ fn has_causes(status: &Status) -> bool {
         .is_some_and(|details| !details.causes.is_empty())
 }
 
-fn http_request(namespace: &str, request: &Request) -> Result<http::Request<Vec<u8>>, CallError> {
-    let collection = match request.resource {
+fn collection_path(namespace: &str, resource: Resource) -> String {
+    match resource {
         Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
             format!("/api/v1/namespaces/{namespace}/pods")
         }
@@ -157,13 +188,21 @@ fn http_request(namespace: &str, request: &Request) -> Result<http::Request<Vec<
         Resource::ControllerRevisions => {
             format!("/apis/apps/v1/namespaces/{namespace}/controllerrevisions")
         }
-    };
+    }
+}
+
+fn object_path(namespace: &str, resource: Resource, name: &str) -> String {
+    format!("{}/{name}", collection_path(namespace, resource))
+}
+
+fn http_request(namespace: &str, request: &Request) -> Result<http::Request<Vec<u8>>, CallError> {
+    let collection = collection_path(namespace, request.resource);
     let subresource = match request.resource {
         Resource::PodsStatus => "/status",
         Resource::PodsResize => "/resize",
         Resource::Pods | Resource::Claims | Resource::ControllerRevisions => "",
     };
-    let object = format!("{collection}/{}{subresource}", request.name);
+    let object = object_path(namespace, request.resource, &request.name) + subresource;
     let manager = format!("fieldManager={FIELD_MANAGER}");
     let (method, path, content) = match request.verb {
         Verb::Create => (

@@ -13,7 +13,7 @@ const LONGEST: Duration = Duration::from_mins(1);
 const FORGET_AFTER: Duration = Duration::from_mins(5);
 
 /// Stands for "creating Pods" where a Pod's UID would stand.
-pub(crate) const CREATION: &str = "";
+pub const CREATION: &str = "";
 
 #[derive(Debug)]
 struct Hold {
@@ -24,12 +24,12 @@ struct Hold {
 
 /// Holds of all sets.
 #[derive(Debug, Default)]
-pub(crate) struct Holds(HashMap<Key, BTreeMap<String, Hold>>);
+pub struct Holds(HashMap<Key, BTreeMap<String, Hold>>);
 
 impl Holds {
     /// A write to `uid` of set `key` failed: hold it, twice as long as the last time, and no
     /// shorter than the server asked for. Returns for how long.
-    pub(crate) fn failed(
+    pub fn failed(
         &mut self,
         key: &Key,
         uid: &str,
@@ -51,14 +51,14 @@ impl Holds {
     }
 
     /// A write to `uid` of set `key` succeeded.
-    pub(crate) fn succeeded(&mut self, key: &Key, uid: &str) {
+    pub fn succeeded(&mut self, key: &Key, uid: &str) {
         if let Some(holds) = self.0.get_mut(key) {
             holds.remove(uid);
         }
     }
 
     /// What is held of set `key` now, with the error, and how long until the first is let go.
-    pub(crate) fn held(&mut self, key: &Key) -> (BTreeMap<String, String>, Option<Duration>) {
+    pub fn held(&mut self, key: &Key) -> (BTreeMap<String, String>, Option<Duration>) {
         let now = Instant::now();
         let Some(holds) = self.0.get_mut(key) else {
             return (BTreeMap::new(), None);
@@ -74,7 +74,7 @@ impl Holds {
     }
 
     /// Set `key` is gone.
-    pub(crate) fn forget(&mut self, key: &Key) {
+    pub fn forget(&mut self, key: &Key) {
         self.0.remove(key);
     }
 }

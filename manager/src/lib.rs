@@ -8,7 +8,7 @@ pub mod controller;
 pub mod events;
 pub mod executor;
 pub mod health;
-mod holds;
+pub mod holds;
 pub mod lease;
 pub mod metrics;
 pub mod queue;

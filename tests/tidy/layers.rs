@@ -53,7 +53,7 @@ fn the_api_types_can_do_no_io() {
 #[test]
 fn the_manager_ships_without_test_code() {
     let found = dependencies("manager");
-    for package in ["tests", "cluster", "model", "rcgen"] {
+    for package in ["tests", "cluster", "model", "sim", "rcgen"] {
         assert!(!found.iter().any(|name| name == package), "{package}");
     }
 }

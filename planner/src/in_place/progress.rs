@@ -37,8 +37,12 @@ pub(crate) fn doubtful_until(pod: &Pod) -> Option<Timestamp> {
 
 /// Judges `pod` by its record.
 pub(crate) fn progress(pod: &Pod) -> Progress {
-    let recorded = |state: &&InPlaceState| !state.last.is_empty() || !state.resizes.is_empty();
-    let Some(state) = pod.in_place_state().filter(recorded) else {
+    // A Pod that was patched before its containers were reported has none on record. The kubelet
+    // may be starting the old ones all the same.
+    let asks = |state: &&InPlaceState| {
+        !state.last.is_empty() || !state.resizes.is_empty() || state.generation.is_some()
+    };
+    let Some(state) = pod.in_place_state().filter(asks) else {
         return Progress::Done;
     };
     match pod.status.observed_generation {

@@ -8,6 +8,7 @@ use model::world::World;
 mod batches;
 mod budget;
 mod foreign;
+mod lags;
 mod ownership;
 mod resize;
 mod revisions;

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use planner::effect::Resource;
 use serde_json::{Value, json};
 
 use crate::resize;
@@ -44,7 +45,7 @@ impl Kubelet {
             return false;
         };
         if old["metadata"]["deletionTimestamp"].is_string() {
-            server.pods.remove(name);
+            server.remove(Resource::Pods, name);
             return true;
         }
         if matches!(

@@ -1,6 +1,7 @@
 //! A model of the API server: Pods and revisions as JSON, changed by requests only.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use planner::effect::{Request, Resource, Verb};
@@ -21,6 +22,16 @@ pub enum Refused {
 /// What admission makes of a Pod that is created or changed.
 pub type Admission = fn(&mut Value);
 
+/// One version of one object, as a watch would tell of it.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub resource: Resource,
+    pub name: String,
+    /// As it is now, or was last; its version is that of the change.
+    pub object: Arc<Value>,
+    pub deleted: bool,
+}
+
 #[derive(Clone)]
 pub struct Server {
     pub pods: BTreeMap<String, Value>,
@@ -30,6 +41,8 @@ pub struct Server {
     pub admission: Option<Admission>,
     /// Pods that pull images ahead are over a quota.
     pub refuses_warmers: bool,
+    /// Every change since, where somebody wants to read it.
+    pub journal: Option<Vec<Change>>,
     version: u64,
     uids: u64,
 }
@@ -43,6 +56,7 @@ impl Default for Server {
             now: "2026-03-01T12:00:00Z".parse().unwrap(),
             admission: None,
             refuses_warmers: false,
+            journal: None,
             version: 0,
             uids: 0,
         }
@@ -158,20 +172,49 @@ impl Server {
 
     fn delete(&mut self, resource: Resource, name: &str) -> Option<Value> {
         match resource {
-            Resource::ControllerRevisions => self.revisions.remove(name),
-            Resource::Claims => self.claims.remove(name),
+            Resource::ControllerRevisions | Resource::Claims => self.remove(resource, name),
             Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
                 return self.terminate(name);
             }
-        };
+        }
         None
+    }
+
+    /// An object is gone for good.
+    pub fn remove(&mut self, resource: Resource, name: &str) {
+        let removed = self.objects(resource).remove(name);
+        let Some(mut object) = removed.filter(|_| self.journal.is_some()) else {
+            return;
+        };
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        self.note(resource, name, &object, true);
+    }
+
+    fn objects(&mut self, resource: Resource) -> &mut BTreeMap<String, Value> {
+        match resource {
+            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => &mut self.pods,
+            Resource::Claims => &mut self.claims,
+            Resource::ControllerRevisions => &mut self.revisions,
+        }
+    }
+
+    fn note(&mut self, resource: Resource, name: &str, object: &Value, deleted: bool) {
+        if let Some(journal) = &mut self.journal {
+            journal.push(Change {
+                resource,
+                name: name.to_owned(),
+                object: Arc::new(object.clone()),
+                deleted,
+            });
+        }
     }
 
     /// Deletion as anybody may ask for it: at once where no kubelet has the Pod.
     pub fn terminate(&mut self, name: &str) -> Option<Value> {
         let mut pod = self.pods.get(name)?.clone();
         if pod["spec"]["nodeName"].is_null() {
-            self.pods.remove(name);
+            self.remove(Resource::Pods, name);
             return None;
         }
         pod["metadata"]["deletionTimestamp"] = self.now_text().into();
@@ -200,12 +243,9 @@ impl Server {
     fn store(&mut self, resource: Resource, name: &str, mut object: Value) -> Value {
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
-        let objects = match resource {
-            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => &mut self.pods,
-            Resource::Claims => &mut self.claims,
-            Resource::ControllerRevisions => &mut self.revisions,
-        };
-        objects.insert(name.to_owned(), object.clone());
+        self.note(resource, name, &object, false);
+        self.objects(resource)
+            .insert(name.to_owned(), object.clone());
         object
     }
 }

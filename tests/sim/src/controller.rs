@@ -1,0 +1,306 @@
+//! One process of the manager: its caches, its holds, and the pass that it is in the middle of.
+//!
+//! This is the pass of `manager/src/clone_set.rs` cut into its steps, so that anything may happen
+//! between any two of them. Caches and holds are the manager's own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apis::{CloneSet, CloneSetStatus, Valid};
+use fastrand::Rng;
+use jiff::Timestamp;
+use kube::runtime::watcher::Event;
+use manager::cache::{CONFIRM_WITHIN, Cache, Key};
+use manager::holds::{CREATION, Holds};
+use model::server::Server;
+use planner::effect::{Request, Resource, Verb};
+use planner::status::{Outcome, with_outcome};
+use planner::{Claim, Effect, Plan, Pod, Revision, Snapshot};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::judge::Promise;
+use crate::mutation::Mutation;
+use crate::stream::{Entry, Kind, Stream, state_at};
+
+/// What the server said to a write, on its way back.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Object(Value),
+    Gone,
+    /// A precondition failed.
+    Stale,
+    /// 429 or 5xx before anything was done.
+    Refused(Option<Duration>),
+    /// Nobody knows: what a read after the deadline finds.
+    Unknown(Option<Value>),
+}
+
+/// An effect of the pass.
+pub(crate) enum Step {
+    Due(Effect),
+    Sent(Effect, Answer),
+}
+
+/// A pass that was planned and is being carried out.
+pub(crate) struct Pass {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) promise: Promise,
+    pub(crate) status: CloneSetStatus,
+    pub(crate) old: CloneSetStatus,
+    pub(crate) wake_at: Option<Timestamp>,
+    generation: i64,
+}
+
+pub(crate) struct Controller {
+    pub(crate) sets: Cache<CloneSet>,
+    pods: Cache<Pod>,
+    claims: Cache<Claim>,
+    revisions: Cache<Revision>,
+    pub(crate) streams: Vec<Stream>,
+    pub(crate) holds: Holds,
+    pub(crate) pass: Option<Pass>,
+    pub(crate) wake_at: Option<Timestamp>,
+    mutation: Mutation,
+}
+
+pub(crate) fn key() -> Key {
+    Key::new("shop", "web")
+}
+
+fn event<K: DeserializeOwned>(entry: &Entry) -> Event<K> {
+    let object = K::deserialize(&*entry.object).expect("the model's objects decode");
+    if entry.deleted {
+        Event::Delete(object)
+    } else {
+        Event::Apply(object)
+    }
+}
+
+fn listed<K: DeserializeOwned>(entry: &Entry) -> Event<K> {
+    Event::InitApply(K::deserialize(&*entry.object).expect("the model's objects decode"))
+}
+
+impl Controller {
+    /// A process that has just read its lists.
+    pub(crate) fn new(journal: &[Entry], mutation: Mutation) -> Self {
+        let mut new = Self {
+            sets: Cache::new(|_| ()),
+            pods: Cache::new(|_| ()),
+            claims: Cache::new(|_| ()),
+            revisions: Cache::new(|_| ()),
+            streams: Vec::new(),
+            holds: Holds::default(),
+            pass: None,
+            wake_at: None,
+            mutation,
+        };
+        for (index, kind) in Kind::ALL.into_iter().enumerate() {
+            new.streams.push(Stream::after_list(kind, journal.len()));
+            new.list(index, journal, journal.len());
+            new.end_list(index);
+        }
+        new
+    }
+
+    /// The watch broke: the server lists what there was after `length` entries.
+    pub(crate) fn list(&mut self, index: usize, journal: &[Entry], length: usize) {
+        let kind = self.streams[index].kind;
+        self.streams[index] = Stream::after_list(kind, length);
+        let state = state_at(journal, kind, length);
+        match kind {
+            Kind::Set => begin(&self.sets, &state),
+            Kind::Pod => begin(&self.pods, &state),
+            Kind::Claim => begin(&self.claims, &state),
+            Kind::Revision => begin(&self.revisions, &state),
+        }
+    }
+
+    pub(crate) fn end_list(&mut self, index: usize) {
+        let stream = &mut self.streams[index];
+        stream.is_listing = false;
+        match stream.kind {
+            Kind::Set => self.sets.event(Event::InitDone),
+            Kind::Pod => self.pods.event(Event::InitDone),
+            Kind::Claim => self.claims.event(Event::InitDone),
+            Kind::Revision => self.revisions.event(Event::InitDone),
+        }
+    }
+
+    pub(crate) fn tell(&self, entry: &Entry) {
+        match entry.kind {
+            Kind::Set => self.sets.event(event(entry)),
+            Kind::Pod => self.pods.event(event(entry)),
+            Kind::Claim => self.claims.event(event(entry)),
+            Kind::Revision => self.revisions.event(event(entry)),
+        }
+    }
+
+    /// Reads live what the watch keeps silent on, as the manager does every second.
+    pub(crate) fn settle_overdue(&self, server: &Server) {
+        for overdue in self.pods.overdue(CONFIRM_WITHIN) {
+            let found = server.pods.get(&*overdue.key.name).map(decode);
+            self.pods.resolve_live(&overdue.uid, found);
+        }
+        for overdue in self.claims.overdue(CONFIRM_WITHIN) {
+            let found = server.claims.get(&*overdue.key.name).map(decode);
+            self.claims.resolve_live(&overdue.uid, found);
+        }
+        for overdue in self.revisions.overdue(CONFIRM_WITHIN) {
+            let found = server.revisions.get(&*overdue.key.name).map(decode);
+            self.revisions.resolve_live(&overdue.uid, found);
+        }
+    }
+
+    /// Own writes that no watch has told of.
+    pub(crate) fn unconfirmed(&self) -> usize {
+        self.pods.unconfirmed() + self.claims.unconfirmed() + self.revisions.unconfirmed()
+    }
+
+    fn snapshot(&mut self, now: Timestamp, effects_max: usize) -> Option<Snapshot> {
+        let set = self.sets.get("shop", "web")?;
+        let set = Valid::new((*set).clone()).map_err(|(_, errors)| errors);
+        let set = set.expect("the simulation writes sound specs");
+        let uid = set.object().metadata.uid.clone().unwrap_or_default();
+        Some(Snapshot {
+            now,
+            set,
+            pods: self.pods.owned(&uid),
+            orphans: self.pods.orphans("shop"),
+            claims: self.claims.owned(&uid),
+            nodes: Vec::new(),
+            revisions: self.revisions.owned(&uid),
+            orphan_revisions: self.revisions.orphans("shop"),
+            held: self.holds.held(&key()).0,
+            effects_max,
+        })
+    }
+
+    /// Snapshot and plan. Effects are carried out in any order.
+    pub(crate) fn begin_pass(
+        &mut self,
+        now: Timestamp,
+        rng: &mut Rng,
+        effects_max: usize,
+        promise: impl FnOnce(&Snapshot, &Plan) -> Promise,
+    ) {
+        let Some(snapshot) = self.snapshot(now, effects_max) else {
+            return;
+        };
+        let mut plan = planner::clone_set::plan(&snapshot);
+        plan.check().expect("the plan keeps its own budget");
+        self.mutation.bend(&mut plan.status);
+        let promise = promise(&snapshot, &plan);
+        let mut effects = plan.effects;
+        if snapshot.held.contains_key(CREATION) {
+            effects.retain(|effect| !matches!(effect, Effect::CreatePod { .. }));
+        }
+        rng.shuffle(&mut effects);
+        let object = snapshot.set.object();
+        self.wake_at = plan.wake_at;
+        self.pass = Some(Pass {
+            steps: effects.into_iter().map(Step::Due).collect(),
+            promise,
+            status: plan.status,
+            old: object.status.clone().unwrap_or_default(),
+            wake_at: plan.wake_at,
+            generation: object.metadata.generation.unwrap_or_default(),
+        });
+    }
+
+    /// What goes over the wire.
+    pub(crate) fn request(&self, effect: &Effect) -> Request {
+        let mut request = effect.request();
+        self.mutation.strip(&mut request);
+        request
+    }
+
+    /// An answer comes in.
+    pub(crate) fn receive(&mut self, effect: &Effect, answer: Answer) {
+        let held_as = effect.uid().unwrap_or(CREATION).to_owned();
+        match answer {
+            Answer::Object(object) => {
+                self.learn(&effect.request(), &object);
+                self.holds.succeeded(&key(), &held_as);
+            }
+            Answer::Gone => {
+                self.gone(&effect.request(), &held_as);
+                self.holds.succeeded(&key(), &held_as);
+            }
+            Answer::Stale => {}
+            Answer::Refused(asked) => {
+                self.holds.failed(&key(), &held_as, "refused", asked);
+            }
+            Answer::Unknown(found) => {
+                match found {
+                    Some(object) => self.learn(&effect.request(), &object),
+                    None => self.gone(&effect.request(), &held_as),
+                }
+                self.holds.failed(&key(), &held_as, "no answer", None);
+            }
+        }
+    }
+
+    fn learn(&self, request: &Request, object: &Value) {
+        if self.mutation.forgets_own_writes() {
+            return;
+        }
+        match request.resource {
+            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
+                self.pods.observe_write(decode(object));
+            }
+            Resource::Claims => self.claims.observe_write(decode(object)),
+            Resource::ControllerRevisions => self.revisions.observe_write(decode(object)),
+        }
+    }
+
+    fn gone(&self, request: &Request, uid: &str) {
+        if self.mutation.forgets_own_writes() || request.verb == Verb::Create {
+            return;
+        }
+        match request.resource {
+            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
+                self.pods.observe_gone("shop", &request.name, uid);
+            }
+            Resource::Claims => self.claims.observe_gone("shop", &request.name, uid),
+            Resource::ControllerRevisions => {
+                self.revisions.observe_gone("shop", &request.name, uid);
+            }
+        }
+    }
+
+    /// The status of a pass that is through, with what failed.
+    pub(crate) fn report(&mut self, pass: &Pass, now: Timestamp) -> CloneSetStatus {
+        let mut outcome = Outcome::default();
+        for (uid, error) in self.holds.held(&key()).0 {
+            let failed = match uid.as_str() {
+                CREATION => &mut outcome.scale_error,
+                _ => &mut outcome.update_error,
+            };
+            failed.get_or_insert(error);
+        }
+        with_outcome(pass.status.clone(), &outcome, pass.generation, now)
+    }
+
+    /// What a pass would come to now.
+    pub(crate) fn plan(&mut self, now: Timestamp) -> Option<(Plan, Arc<CloneSet>)> {
+        let set = self.sets.get("shop", "web")?;
+        let snapshot = self.snapshot(now, 100)?;
+        Some((planner::clone_set::plan(&snapshot), set))
+    }
+}
+
+fn begin<K>(cache: &Cache<K>, state: &[Entry])
+where
+    K: kube::Resource<DynamicType = ()> + Clone + Send + Sync + DeserializeOwned + 'static,
+{
+    cache.event(Event::Init);
+    for entry in state {
+        cache.event(listed(entry));
+    }
+}
+
+pub(crate) fn decode<'a, K: Deserialize<'a>>(object: &'a Value) -> K {
+    K::deserialize(object).expect("the model's objects decode")
+}

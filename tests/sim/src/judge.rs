@@ -1,0 +1,279 @@
+//! What must hold after every step, as the server sees it.
+//!
+//! A loss of traffic is ours if the step that caused it was a write of ours. A Pod that somebody
+//! else took away counts as serving for as long as the pass could not know of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use apis::update_strategy::{PodUpdatePolicy, UpdateStrategyType};
+use model::server::Server;
+use model::watchdog::{is_active, is_ready, serves};
+use planner::effect::{Resource, Verb};
+use planner::pod::Gate;
+use planner::{Effect, Plan, Pod, Snapshot, budget};
+use serde_json::Value;
+
+/// What a pass has promised, from what it knew.
+pub(crate) struct Promise {
+    floor: usize,
+    update_hash: String,
+    /// Updated Pods there may be.
+    updated_max: usize,
+    in_place_only: bool,
+    /// The pass saw a rollout that is complete by its spec.
+    pub(crate) is_complete: bool,
+    /// Pods as the pass saw them, by UID.
+    view: BTreeMap<String, Arc<Pod>>,
+}
+
+#[derive(Default)]
+pub(crate) struct Judge {
+    serving: BTreeSet<String>,
+    /// Pods that stopped serving, and whether by our doing.
+    lost: BTreeMap<String, bool>,
+    /// Pods without a gate that we patched: doomed, though they still look well.
+    doomed: BTreeSet<String>,
+    /// The revision that the partition keeps Pods at, by what was rightly reported.
+    pub(crate) current: Option<String>,
+    /// Two processes act at once: neither can know what the other one does.
+    pub(crate) is_blurred: bool,
+}
+
+pub(crate) fn is_ours(object: &Value) -> bool {
+    let owners = object["metadata"]["ownerReferences"].as_array();
+    let mut owners = owners.into_iter().flatten();
+    owners.any(|o| o["controller"] == true && o["uid"] == "set-uid")
+}
+
+fn has_controller(object: &Value) -> bool {
+    let owners = object["metadata"]["ownerReferences"].as_array();
+    owners
+        .into_iter()
+        .flatten()
+        .any(|o| o["controller"] == true)
+}
+
+pub(crate) fn uid(object: &Value) -> &str {
+    object["metadata"]["uid"].as_str().unwrap_or_default()
+}
+
+fn hash(pod: &Value) -> &str {
+    let label = pod["metadata"]["labels"]["controller-revision-hash"].as_str();
+    let label = label.unwrap_or_default();
+    label.rsplit('-').next().unwrap_or_default()
+}
+
+fn view_serves(pod: &Pod) -> bool {
+    pod.is_active() && pod.is_ready() && !matches!(pod.gate(), Gate::Closed { .. })
+}
+
+impl Judge {
+    pub(crate) fn promise(&self, s: &Snapshot, plan: &Plan, server: &Server) -> Promise {
+        let replicas = s.set.replicas;
+        let max = budget::max_unavailable(s.set.max_unavailable, replicas);
+        let update = plan.status.update_revision.clone().unwrap_or_default();
+        let update_hash = update.rsplit('-').next().unwrap_or_default().to_owned();
+        let rolling = s.set.strategy == UpdateStrategyType::RollingUpdate;
+        let partition = budget::partition(s.set.partition, replicas);
+        let partition = if rolling { partition } else { 0 };
+        let is_first = self.current.as_ref().is_none_or(|c| *c == update);
+        let kept = if is_first { 0 } else { partition };
+        let there = updated(server, &update_hash);
+        let active: Vec<&Arc<Pod>> = s.pods.iter().filter(|p| p.is_active()).collect();
+        let at_update = |p: &&&Arc<Pod>| p.revision_hash() == Some(&update_hash);
+        let new = active.iter().filter(at_update).count();
+        Self::check_counts(plan, &active, &update_hash);
+        Promise {
+            floor: replicas.saturating_sub(max) as usize,
+            updated_max: there.max((replicas - kept) as usize),
+            in_place_only: s.set.policy == PodUpdatePolicy::InPlaceOnly,
+            is_complete: partition == 0 && new == active.len() && new == replicas as usize,
+            view: s
+                .pods
+                .iter()
+                .map(|p| (p.uid().to_owned(), Arc::clone(p)))
+                .collect(),
+            update_hash,
+        }
+    }
+
+    /// The status speaks of nothing that was not seen.
+    fn check_counts(plan: &Plan, active: &[&Arc<Pod>], update_hash: &str) {
+        let status = &plan.status;
+        // A template that is not recorded yet leaves the counts as they were.
+        if plan.effects.iter().any(writes_revision) {
+            return;
+        }
+        let count = |holds: &dyn Fn(&Pod) -> bool| {
+            let n = active.iter().filter(|p| holds(p)).count();
+            i32::try_from(n).unwrap_or(i32::MAX)
+        };
+        let is_new = |p: &Pod| p.revision_hash() == Some(update_hash);
+        let sums = [
+            ("updated", status.updated_replicas, count(&is_new)),
+            ("ready", status.ready_replicas, count(&|p| view_serves(p))),
+            ("available", status.available_replicas, count(&view_serves)),
+            (
+                "updatedReady",
+                status.updated_ready_replicas,
+                count(&|p| is_new(p) && view_serves(p)),
+            ),
+            (
+                "updatedAvailable",
+                status.updated_available_replicas,
+                count(&|p| is_new(p) && view_serves(p)),
+            ),
+        ];
+        for (what, said, seen) in sums {
+            assert!(
+                said <= seen,
+                "status ahead: {what} is {said}, {seen} were seen"
+            );
+        }
+    }
+
+    /// Takes in a step. Returns the Pods that stopped serving by it.
+    pub(crate) fn observe(&mut self, server: &Server, by_us: bool) {
+        let now: BTreeSet<String> = server
+            .pods
+            .values()
+            .filter(|p| is_ours(p) && serves(p))
+            .map(|p| uid(p).to_owned())
+            .collect();
+        for lost in self.serving.difference(&now) {
+            self.lost.insert(lost.clone(), by_us);
+            self.doomed.remove(lost);
+        }
+        for back in now.difference(&self.serving) {
+            self.lost.remove(back);
+        }
+        self.serving = now;
+    }
+
+    /// Judges one write that the server has just made. `before` is the object before it.
+    pub(crate) fn check(
+        &mut self,
+        effect: &Effect,
+        promise: &Promise,
+        before: Option<&Value>,
+        server: &Server,
+    ) {
+        let request = effect.request();
+        let is_pod = matches!(
+            request.resource,
+            Resource::Pods | Resource::PodsStatus | Resource::PodsResize
+        );
+        let after = match request.resource {
+            Resource::ControllerRevisions => server.revisions.get(effect.name()),
+            Resource::Claims => server.claims.get(effect.name()),
+            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
+                server.pods.get(effect.name())
+            }
+        };
+        let served = before.is_some_and(|b| self.serving.contains(uid(b)));
+        if is_pod {
+            self.check_drained(effect, before, after);
+        }
+        self.observe(server, true);
+        check_owner(effect, request.verb, before);
+        if let (Some(before), Some(after)) = (before, after) {
+            assert_eq!(uid(before), uid(after), "another Pod after {effect:?}");
+        }
+        if let Effect::DeletePod { why, .. } = effect {
+            let replaces = why.contains("replaced");
+            let breaks = promise.in_place_only && replaces;
+            assert!(!breaks, "InPlaceOnly deletes nothing: {why}");
+        }
+        if self.is_blurred || !is_pod {
+            return;
+        }
+        let took =
+            before.is_some_and(|b| !self.serving.contains(uid(b)) || self.doomed.contains(uid(b)));
+        // Whoever edits a Pod out of the selector wants it to go.
+        if served && took && !matches!(effect, Effect::Release { .. }) {
+            self.check_budget(effect, promise, server);
+        }
+        let was_new = before.is_some_and(|b| is_active(b) && hash(b) == promise.update_hash);
+        let is_new = after.is_some_and(|a| is_active(a) && hash(a) == promise.update_hash);
+        if is_new && !was_new {
+            let there = updated(server, &promise.update_hash);
+            let max = promise.updated_max;
+            assert!(
+                there <= max,
+                "partition broken: {there} updated Pods, {max} allowed, after {effect:?}"
+            );
+        }
+    }
+
+    fn check_budget(&self, effect: &Effect, promise: &Promise, server: &Server) {
+        let mut left = self.serving.difference(&self.doomed).count();
+        for pod in promise.view.values().filter(|p| view_serves(p)) {
+            let stands = self.serving.contains(pod.uid());
+            // Gone without having been seen to stop: others did that.
+            let by_others = self.lost.get(pod.uid()) == Some(&false);
+            left += usize::from(!stands && by_others);
+        }
+        let floor = promise.floor;
+        let all = server.pods.len();
+        assert!(
+            left >= floor,
+            "budget broken: {left} of {all} Pods serve, {floor} have to, after {effect:?}"
+        );
+    }
+
+    fn check_drained(&mut self, effect: &Effect, before: Option<&Value>, after: Option<&Value>) {
+        let (Some(before), Some(after)) = (before, after) else {
+            return;
+        };
+        if images(before) == images(after) {
+            return;
+        }
+        if before["spec"]["readinessGates"].is_array() {
+            assert!(
+                !is_ready(before),
+                "traffic on a restart: patched while it served: {effect:?}"
+            );
+        } else {
+            self.doomed.insert(uid(before).to_owned());
+        }
+    }
+}
+
+fn images(pod: &Value) -> Vec<&Value> {
+    let lists = ["containers", "initContainers"].into_iter();
+    lists
+        .filter_map(|list| pod["spec"][list].as_array())
+        .flatten()
+        .map(|c| &c["image"])
+        .collect()
+}
+
+fn writes_revision(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::CreateRevision { .. }
+            | Effect::RenumberRevision { .. }
+            | Effect::AdoptRevision { .. }
+    )
+}
+
+fn check_owner(effect: &Effect, verb: Verb, before: Option<&Value>) {
+    let Some(before) = before else { return };
+    assert_ne!(verb, Verb::Create, "created over something");
+    let adopts = matches!(effect, Effect::Adopt { .. } | Effect::AdoptRevision { .. });
+    if adopts {
+        assert!(!has_controller(before), "stolen: {effect:?}");
+    } else {
+        assert!(is_ours(before), "not ours: {effect:?}");
+    }
+}
+
+fn updated(server: &Server, update_hash: &str) -> usize {
+    // Whoever edits a Pod out of the selector takes it out of the count.
+    let is_selected = |p: &&Value| p["metadata"]["labels"]["app"] == "web";
+    let pods = server.pods.values().filter(|p| is_ours(p) && is_active(p));
+    pods.filter(is_selected)
+        .filter(|p| hash(p) == update_hash)
+        .count()
+}

@@ -1,0 +1,444 @@
+//! One run: what happens, in what order, and how it has to end.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use jiff::SignedDuration;
+use model::watchdog::serves;
+use planner::Effect;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::controller::{Answer, Controller, Pass, Step, decode, key};
+use crate::mutation::Mutation;
+use crate::users;
+use crate::world::World;
+
+/// Which kinds of trouble a run has.
+#[allow(clippy::struct_excessive_bools, reason = "each on or off by itself")]
+#[derive(Clone, Copy, Debug)]
+struct Trouble {
+    edits: bool,
+    others: bool,
+    watches: bool,
+    crashes: bool,
+    rivals: bool,
+    calls: bool,
+    nodes: bool,
+}
+
+impl Trouble {
+    fn any(rng: &mut Rng) -> Self {
+        Self {
+            edits: rng.u32(..8) > 0,
+            others: rng.bool(),
+            watches: rng.bool(),
+            crashes: rng.bool(),
+            rivals: rng.u32(..4) == 0,
+            calls: rng.bool(),
+            nodes: rng.u32(..3) == 0,
+        }
+    }
+
+    fn none() -> Self {
+        Self {
+            edits: false,
+            others: false,
+            watches: false,
+            crashes: false,
+            rivals: false,
+            calls: false,
+            nodes: false,
+        }
+    }
+}
+
+pub(crate) struct Life<'a> {
+    clock: &'a Runtime,
+    pub(crate) world: World,
+    /// More than one only while two processes believe that they hold the lease.
+    processes: Vec<Controller>,
+    rng: Rng,
+    mutation: Mutation,
+    effects_max: usize,
+    trouble: Trouble,
+}
+
+impl<'a> Life<'a> {
+    pub(crate) fn new(seed: u64, mutation: Mutation, is_traced: bool, clock: &'a Runtime) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let spec = users::spec(&mut rng);
+        let is_old = rng.u32(..6) == 0;
+        let world = World::new(&spec, is_old, is_traced);
+        let process = Controller::new(&world.journal, mutation);
+        let effects_max = if rng.u32(..5) == 0 { 2 } else { 100 };
+        Self {
+            clock,
+            world,
+            processes: vec![process],
+            rng,
+            mutation,
+            effects_max,
+            trouble: Trouble::none(),
+        }
+    }
+
+    /// From the first Pod to the last rest.
+    pub(crate) fn run(&mut self) {
+        if self.rng.bool() {
+            self.settle();
+        }
+        if self.rng.u32(..6) == 0 {
+            self.quietly();
+        } else {
+            self.trouble = Trouble::any(&mut self.rng);
+            let trouble = self.trouble;
+            self.world.tell(|| format!("{trouble:?}"));
+            let steps = self.rng.usize(40..240);
+            for _ in 0..steps {
+                self.step();
+            }
+        }
+        self.end();
+    }
+
+    /// Nothing goes wrong, things only take their time: then writes are counted.
+    fn quietly(&mut self) {
+        self.settle();
+        for _ in 0..2 {
+            self.world.writes.clear();
+            users::edit(&mut self.world, &mut self.rng);
+            for _ in 0..60 {
+                self.step();
+            }
+            self.settle();
+            for (uid, writes) in &self.world.writes {
+                assert!(*writes <= 3, "{writes} writes for one update of {uid}");
+            }
+        }
+    }
+
+    /// The trouble ends, everything comes to rest, and stands where the spec wants it.
+    fn end(&mut self) {
+        self.trouble = Trouble::none();
+        self.one_process();
+        users::calm(&mut self.world);
+        self.settle();
+        self.check_partition();
+        users::finish(&mut self.world);
+        self.settle();
+        self.check_end();
+    }
+
+    fn check_partition(&mut self) {
+        let active = self.world.active();
+        if !active.iter().all(|p| serves(p)) {
+            return;
+        }
+        let replicas = self.world.set["spec"]["replicas"].as_u64();
+        let status = &self.world.set["status"];
+        let updated = status["updatedReplicas"].as_u64();
+        let is_mixed = status["updateRevision"] != status["currentRevision"];
+        let expected = status["expectedUpdatedReplicas"].as_u64();
+        let expected = if is_mixed { expected } else { replicas };
+        assert_eq!(
+            (Some(active.len() as u64), updated),
+            (replicas, expected),
+            "end: rest at another place than the partition: {status}"
+        );
+    }
+
+    fn check_end(&mut self) {
+        let active = self.world.active();
+        let replicas = self.world.set["spec"]["replicas"]
+            .as_u64()
+            .unwrap_or_default();
+        let images: Vec<&Value> = active
+            .iter()
+            .map(|p| &p["spec"]["containers"][0]["image"])
+            .collect();
+        assert!(
+            images.iter().all(|image| *image == "web:9") && images.len() as u64 == replicas,
+            "end: {images:?}, {replicas} wanted"
+        );
+        assert!(
+            active.iter().all(|p| serves(p)),
+            "end: a Pod does not serve"
+        );
+        let status = &self.world.set["status"];
+        for count in ["replicas", "updatedReplicas", "availableReplicas"] {
+            assert_eq!(status[count].as_u64(), Some(replicas), "end: {status}");
+        }
+        let current = &status["currentRevision"];
+        let is_done = *current == status["updateRevision"];
+        assert!(is_done || replicas == 0, "end: {status}");
+        let ready = status["conditions"].as_array();
+        let ready = ready.into_iter().flatten().find(|c| c["type"] == "Ready");
+        assert!(
+            ready.is_some_and(|c| c["status"] == "True"),
+            "end: {status}"
+        );
+    }
+
+    /// One thing happens.
+    #[allow(
+        clippy::match_same_arms,
+        reason = "what a run has no trouble of is an event more"
+    )]
+    fn step(&mut self) {
+        let t = self.trouble;
+        match self.rng.u32(..100) {
+            0..25 => self.deliver_one(),
+            25..60 => {
+                let index = self.rng.usize(..self.processes.len());
+                self.act(index);
+            }
+            60..80 => {
+                let names = self.world.pod_names();
+                if !names.is_empty() {
+                    let name = &names[self.rng.usize(..names.len())];
+                    self.world.sync(name, &mut self.rng);
+                }
+            }
+            80..88 => {
+                let time = users::a_moment(&mut self.rng);
+                self.advance(time);
+            }
+            88..91 if t.edits => users::edit(&mut self.world, &mut self.rng),
+            91..94 if t.others => users::disturb(&mut self.world, &mut self.rng),
+            94..96 if t.watches => self.disturb_watch(),
+            96..97 if t.crashes => self.crash(),
+            97..98 if t.rivals => self.rival(),
+            98..100 if t.nodes => users::node(&mut self.world, &mut self.rng),
+            _ => self.deliver_one(),
+        }
+    }
+
+    fn advance(&mut self, time: SignedDuration) {
+        self.world.advance(time);
+        let time = Duration::try_from(time).unwrap_or_default();
+        self.clock.block_on(tokio::time::advance(time));
+        for process in &self.processes {
+            process.settle_overdue(&self.world.server);
+        }
+    }
+
+    fn deliver_one(&mut self) {
+        let process = self.rng.usize(..self.processes.len());
+        let process = &mut self.processes[process];
+        let stream = self.rng.usize(..process.streams.len());
+        if process.streams[stream].is_listing {
+            process.end_list(stream);
+        } else if let Some(at) = process.streams[stream].pop(&self.world.journal, &mut self.rng) {
+            let entry = &self.world.journal[at];
+            process.tell(entry);
+            let (kind, name, deleted) = (entry.kind, entry.name.clone(), entry.deleted);
+            let version = entry.object["metadata"]["resourceVersion"].clone();
+            self.world
+                .tell(|| format!("watch {kind:?} {name}@{version} deleted={deleted}"));
+        }
+    }
+
+    /// Every watch tells everything.
+    fn deliver_all(&mut self) {
+        for process in &mut self.processes {
+            for index in 0..process.streams.len() {
+                if process.streams[index].is_listing {
+                    process.end_list(index);
+                }
+                while let Some(at) = process.streams[index].pop(&self.world.journal, &mut self.rng)
+                {
+                    process.tell(&self.world.journal[at]);
+                }
+            }
+        }
+    }
+
+    fn disturb_watch(&mut self) {
+        let index = self.rng.usize(..self.processes.len());
+        let process = &mut self.processes[index];
+        let stream = self.rng.usize(..process.streams.len());
+        let kind = process.streams[stream].kind;
+        if self.rng.bool() {
+            if let Some(at) = process.streams[stream].again() {
+                process.tell(&self.world.journal[at]);
+                self.world.tell(|| format!("watch {kind:?} repeats itself"));
+            }
+            return;
+        }
+        let (told, all) = (process.streams[stream].told(), self.world.journal.len());
+        let length = self.rng.usize(told..=all);
+        process.list(stream, &self.world.journal, length);
+        self.world.tell(|| {
+            format!(
+                "watch {kind:?} breaks, the list is {} changes old",
+                all - length
+            )
+        });
+    }
+
+    fn crash(&mut self) {
+        let index = self.rng.usize(..self.processes.len());
+        self.processes[index] = Controller::new(&self.world.journal, self.mutation);
+        self.world.tell(|| "CRASH, and a new process".into());
+    }
+
+    /// A second process believes that it holds the lease, or one of two learns that it does not.
+    fn rival(&mut self) {
+        if self.processes.len() > 1 {
+            self.one_process();
+            return;
+        }
+        self.world.judge.is_blurred = true;
+        let rival = Controller::new(&self.world.journal, self.mutation);
+        self.processes.push(rival);
+        self.world.tell(|| "RIVAL".into());
+    }
+
+    /// Whoever is left has seen what the other one did.
+    fn one_process(&mut self) {
+        if self.processes.len() < 2 {
+            return;
+        }
+        let loser = self.rng.usize(..2);
+        self.processes.remove(loser);
+        self.deliver_all();
+        self.processes[0].pass = None;
+        self.world.judge.is_blurred = false;
+        self.world.tell(|| format!("process {loser} gives up"));
+    }
+
+    /// One step of one process: plan, send, receive or report.
+    fn act(&mut self, index: usize) {
+        let now = self.world.server.now;
+        let process = &mut self.processes[index];
+        let Some(mut pass) = process.pass.take() else {
+            let (judge, server) = (&self.world.judge, &self.world.server);
+            process.begin_pass(now, &mut self.rng, self.effects_max, |s, plan| {
+                judge.promise(s, plan, server)
+            });
+            return;
+        };
+        if pass.steps.is_empty() {
+            self.report(index, &pass);
+            return;
+        }
+        let chosen = self.rng.usize(..pass.steps.len());
+        match pass.steps.swap_remove(chosen) {
+            Step::Due(effect) => {
+                let answer = self.send(index, &effect, &pass);
+                pass.steps.push(Step::Sent(effect, answer));
+            }
+            Step::Sent(effect, answer) => self.processes[index].receive(&effect, answer),
+        }
+        self.processes[index].pass = Some(pass);
+    }
+
+    fn send(&mut self, index: usize, effect: &Effect, pass: &Pass) -> Answer {
+        let request = self.processes[index].request(effect);
+        let fault = if self.trouble.calls {
+            self.rng.u32(..30)
+        } else {
+            99
+        };
+        match fault {
+            0 => return Answer::Refused(Some(Duration::from_secs(2))),
+            1 => return Answer::Refused(None),
+            _ => {}
+        }
+        let (before, answer) = self.world.perform(&request);
+        let short = format!("{effect:?}");
+        let short: String = short.chars().take(70).collect();
+        let said = answer.as_ref().map(|_| ()).map_err(|r| *r);
+        self.world.tell(|| format!("{index}: {short} -> {said:?}"));
+        if answer.is_ok() {
+            let world = &mut self.world;
+            let before = before.as_ref();
+            world
+                .judge
+                .check(effect, &pass.promise, before, &world.server);
+        }
+        if fault == 2 {
+            self.world.tell(|| "the answer is lost".into());
+            return match self.mutation {
+                Mutation::Unread => Answer::Refused(None),
+                _ => Answer::Unknown(self.world.read(&request)),
+            };
+        }
+        match answer {
+            Ok(Some(object)) => Answer::Object(object),
+            Ok(None) => Answer::Gone,
+            Err(_) => Answer::Stale,
+        }
+    }
+
+    fn report(&mut self, index: usize, pass: &Pass) {
+        let process = &mut self.processes[index];
+        process.wake_at = pass.wake_at;
+        let status = process.report(pass, self.world.server.now);
+        if status == pass.old {
+            return;
+        }
+        let is_lost = self.trouble.calls && self.rng.u32(..20) == 0;
+        let current = status.current_revision.clone();
+        let judge = &mut self.world.judge;
+        if pass.promise.is_complete || judge.current.is_none() {
+            judge.current.clone_from(&current);
+        }
+        let status = serde_json::to_value(&status).expect("a status is JSON");
+        let set = self.world.write_status(status);
+        if !is_lost && !self.mutation.forgets_own_writes() {
+            self.processes[index].sets.observe_write(decode(&set));
+        }
+        self.world
+            .tell(|| format!("{index}: status, current is {current:?}"));
+    }
+
+    /// Runs without trouble until nothing changes any more, and checks that it is a rest.
+    fn settle(&mut self) {
+        for round in 0..400 {
+            self.deliver_all();
+            let before = self.world.written;
+            // What is left of an earlier pass, then one that sees everything.
+            while self.processes[0].pass.is_some() {
+                self.act(0);
+            }
+            self.deliver_all();
+            self.act(0);
+            while self.processes[0].pass.is_some() {
+                self.act(0);
+            }
+            let wrote = self.world.written > before;
+            let mut moved = false;
+            for name in self.world.pod_names() {
+                moved |= self.world.sync(&name, &mut self.rng);
+            }
+            let (held, until) = self.processes[0].holds.held(&key());
+            let is_idle = held.is_empty() && self.processes[0].wake_at.is_none();
+            if !wrote && !moved && is_idle && self.processes[0].unconfirmed() == 0 {
+                self.check_rest();
+                return;
+            }
+            let mut pause = SignedDuration::from_secs(1);
+            if !wrote && !moved {
+                let until = until.and_then(|until| SignedDuration::try_from(until).ok());
+                pause = pause.max(until.unwrap_or_default());
+            }
+            assert!(round < 399, "no rest: still moving after {round} rounds");
+            self.advance(pause);
+        }
+    }
+
+    fn check_rest(&mut self) {
+        self.deliver_all();
+        self.advance(SignedDuration::from_secs(20));
+        let now = self.world.server.now;
+        let Some((plan, set)) = self.processes[0].plan(now) else {
+            panic!("no rest: the set is not in the cache")
+        };
+        assert!(plan.effects.is_empty(), "no rest: {:?}", plan.effects);
+        let status = set.status.clone().unwrap_or_default();
+        assert_eq!(plan.status, status, "no rest: another status");
+        assert_eq!(plan.wake_at, None, "no rest: somebody has to look again");
+    }
+}

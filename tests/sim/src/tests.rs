@@ -1,0 +1,38 @@
+//! The simulation can fail: races that other controllers had are put back, and found.
+
+use crate::mutation::Mutation;
+use crate::{clock, run};
+
+/// The first seed on which a promise whose breach begins with `promise` is broken.
+fn found(mutation: Mutation, promise: &str) -> Option<u64> {
+    let clock = clock();
+    (0..300).find(|seed| {
+        let end = run(*seed, mutation, false, &clock);
+        end.is_err_and(|failure| failure.what.starts_with(promise))
+    })
+}
+
+/// A drain is written; the pass after it acts on a view from before it, undrains, and a later write
+/// changes the image of a Pod that serves.
+#[test]
+fn an_undrain_from_an_old_view_is_found() {
+    assert!(found(Mutation::Blind, "traffic on a restart").is_some());
+}
+
+/// Pods that were just drained still count as available.
+#[test]
+fn own_writes_that_are_forgotten_are_found() {
+    assert!(found(Mutation::Forgetful, "budget broken").is_some());
+}
+
+/// A drain got no answer, and the next pass goes on as if it had not happened.
+#[test]
+fn a_lost_answer_that_is_taken_for_a_no_is_found() {
+    assert!(found(Mutation::Unread, "budget broken").is_some());
+}
+
+/// The current revision moves by head count, and new Pods are made beyond the partition.
+#[test]
+fn a_current_revision_by_head_count_is_found() {
+    assert!(found(Mutation::HeadCount, "partition broken").is_some());
+}

@@ -1,0 +1,233 @@
+//! The cluster of one run: the model's server and kubelet, the CloneSet, nodes, and the journal of
+//! everything that a watch would tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use fastrand::Rng;
+use jiff::SignedDuration;
+use model::kubelet::Kubelet;
+use model::server::{Refused, Server};
+use model::watchdog::{condition, is_active};
+use planner::effect::{Request, Resource};
+use serde_json::{Value, json};
+
+use crate::judge::{Judge, is_ours, uid};
+use crate::stream::{Entry, Kind};
+
+pub(crate) const NODES: [&str; 3] = ["node-1", "node-2", "node-3"];
+
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) kubelet: Kubelet,
+    pub(crate) set: Value,
+    set_version: u64,
+    pub(crate) journal: Vec<Entry>,
+    pub(crate) judge: Judge,
+    /// Nodes whose kubelet does nothing.
+    pub(crate) silent: BTreeSet<&'static str>,
+    /// Writes of ours by Pod (UID).
+    pub(crate) writes: BTreeMap<String, usize>,
+    pub(crate) written: usize,
+    /// What happened, where somebody wants to read it.
+    pub(crate) trace: Option<Vec<String>>,
+}
+
+impl World {
+    pub(crate) fn new(spec: &Value, is_old: bool, is_traced: bool) -> Self {
+        let set = json!({
+            "apiVersion": "apps.kruise.io/v1beta1",
+            "kind": "CloneSet",
+            "metadata": {"name": "web", "namespace": "shop", "uid": "set-uid", "generation": 0},
+            "spec": spec,
+        });
+        let mut server = Server::default();
+        server.journal = Some(Vec::new());
+        let mut kubelet = Kubelet::default();
+        kubelet.is_old = is_old;
+        let mut world = Self {
+            server,
+            kubelet,
+            set,
+            set_version: 0,
+            journal: Vec::new(),
+            judge: Judge::default(),
+            silent: BTreeSet::new(),
+            writes: BTreeMap::new(),
+            written: 0,
+            trace: is_traced.then(Vec::new),
+        };
+        world.store_set(true);
+        world
+    }
+
+    /// Writes a line down.
+    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+        let cells = self.trace.as_ref().map(|_| cells(&self.server));
+        if let (Some(trace), Some(cells)) = (&mut self.trace, cells) {
+            let at = self.server.now.strftime("%M:%S");
+            trace.push(format!("{at} {:90} {cells}", line()));
+        }
+    }
+
+    fn store_set(&mut self, is_spec: bool) {
+        self.set_version += 1;
+        let metadata = &mut self.set["metadata"];
+        metadata["resourceVersion"] = self.set_version.to_string().into();
+        if is_spec {
+            let generation = metadata["generation"].as_i64().unwrap_or_default();
+            metadata["generation"] = (generation + 1).into();
+        }
+        self.journal.push(Entry {
+            kind: Kind::Set,
+            name: "web".into(),
+            object: Arc::new(self.set.clone()),
+            deleted: false,
+        });
+    }
+
+    /// Somebody changes the spec.
+    pub(crate) fn edit(&mut self, what: &str, change: impl FnOnce(&mut Value)) {
+        let before = self.set["spec"].clone();
+        change(&mut self.set["spec"]);
+        if self.set["spec"] != before {
+            self.store_set(true);
+            let spec = self.set["spec"].to_string();
+            self.tell(|| format!("USER {what}: {spec}"));
+        }
+    }
+
+    /// The status subresource. Returns the set as it is then.
+    pub(crate) fn write_status(&mut self, status: Value) -> Value {
+        if self.set["status"] != status {
+            self.set["status"] = status;
+            self.store_set(false);
+            self.written += 1;
+        }
+        self.set.clone()
+    }
+
+    /// Everything that changed since the last call goes into the journal, and is judged.
+    pub(crate) fn absorb(&mut self) {
+        self.collect();
+        self.judge.observe(&self.server, false);
+    }
+
+    /// Into the journal only: the caller judges.
+    pub(crate) fn collect(&mut self) {
+        let changes = self.server.journal.as_mut().map(std::mem::take);
+        for change in changes.into_iter().flatten() {
+            let kind = match change.resource {
+                Resource::Pods | Resource::PodsStatus | Resource::PodsResize => Kind::Pod,
+                Resource::Claims => Kind::Claim,
+                Resource::ControllerRevisions => Kind::Revision,
+            };
+            self.journal.push(Entry {
+                kind,
+                name: change.name,
+                object: change.object,
+                deleted: change.deleted,
+            });
+        }
+    }
+
+    /// A write of ours. The object before it comes first.
+    pub(crate) fn perform(
+        &mut self,
+        request: &Request,
+    ) -> (Option<Value>, Result<Option<Value>, Refused>) {
+        let before = self.read(request);
+        let answer = self.server.perform(request);
+        self.collect();
+        if let Ok(answer) = &answer {
+            self.written += 1;
+            if let Some(object) = answer.as_ref().or(before.as_ref()) {
+                *self.writes.entry(uid(object).to_owned()).or_default() += 1;
+            }
+        }
+        (before, answer)
+    }
+
+    /// The object that a request is about.
+    pub(crate) fn read(&self, request: &Request) -> Option<Value> {
+        let objects = match request.resource {
+            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => &self.server.pods,
+            Resource::Claims => &self.server.claims,
+            Resource::ControllerRevisions => &self.server.revisions,
+        };
+        objects.get(&request.name).cloned()
+    }
+
+    pub(crate) fn pod_names(&self) -> Vec<String> {
+        self.server.pods.keys().cloned().collect()
+    }
+
+    /// Our Pods that count.
+    pub(crate) fn active(&self) -> Vec<&Value> {
+        let pods = self.server.pods.values();
+        pods.filter(|p| is_ours(p) && is_active(p)).collect()
+    }
+
+    /// Scheduler or kubelet take one Pod a step further. Returns whether anything changed.
+    pub(crate) fn sync(&mut self, name: &str, rng: &mut Rng) -> bool {
+        let Some(pod) = self.server.pods.get(name) else {
+            return false;
+        };
+        if pod["metadata"]["labels"]["foreign"].is_string() {
+            return false;
+        }
+        let changed = match pod["spec"]["nodeName"].as_str() {
+            None => {
+                let mut pod = pod.clone();
+                pod["spec"]["nodeName"] = NODES[rng.usize(..NODES.len())].into();
+                self.server.write_status(name, pod);
+                true
+            }
+            Some(node) if self.silent.contains(node) => false,
+            Some(_) => self.kubelet.sync(&mut self.server, name),
+        };
+        self.absorb();
+        if changed {
+            self.tell(|| format!("kubelet {name}"));
+        }
+        changed
+    }
+
+    /// Time goes by, for the cache and for the cluster.
+    pub(crate) fn advance(&mut self, time: SignedDuration) {
+        self.server.now += time;
+    }
+}
+
+/// Every Pod in a word.
+pub(crate) fn cells(server: &Server) -> String {
+    let mut out = String::new();
+    for (name, pod) in &server.pods {
+        let hash = pod["metadata"]["labels"]["controller-revision-hash"].as_str();
+        let hash = hash.unwrap_or("?").rsplit('-').next().unwrap_or("?");
+        let image = pod["spec"]["containers"][0]["image"].as_str();
+        let mut state = String::new();
+        if !is_ours(pod) {
+            state += "foreign ";
+        }
+        if pod["metadata"]["deletionTimestamp"].is_string() {
+            state += "leaving ";
+        }
+        let gate = match condition(pod, "InPlaceUpdateReady") {
+            "True" => "open",
+            "False" => "closed",
+            _ => "unset",
+        };
+        let ready = condition(pod, "Ready");
+        let _ = write!(
+            out,
+            "| {name}@{} {state}{hash} {} {gate} ready={ready} gen {}/{} ",
+            pod["metadata"]["resourceVersion"].as_str().unwrap_or("?"),
+            image.unwrap_or("?"),
+            pod["metadata"]["generation"],
+            pod["status"]["observedGeneration"],
+        );
+    }
+    out
+}
