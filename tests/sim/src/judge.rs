@@ -71,7 +71,7 @@ fn view_serves(pod: &Pod) -> bool {
 impl Judge {
     pub(crate) fn promise(&self, s: &Snapshot, plan: &Plan, server: &Server) -> Promise {
         let replicas = s.set.replicas;
-        let max = budget::max_unavailable(s.set.max_unavailable, replicas);
+        let max = budget::max_unavailable(&s.set);
         let update = plan.status.update_revision.clone().unwrap_or_default();
         let update_hash = update.rsplit('-').next().unwrap_or_default().to_owned();
         let rolling = s.set.strategy == UpdateStrategyType::RollingUpdate;
