@@ -52,6 +52,10 @@ bench: ## Measure single Pods and whole rollouts against what the cluster could 
 bench-rollout: ## Measure a rollout of 1,000 Pods on fake nodes only
 	@scripts/bench rollout
 
+.PHONY: bench-growth
+bench-growth: ## Measure rollouts of 1,000 and of 5,000 Pods, and compare them (half an hour)
+	@scripts/bench rollout --pods 1000,5000
+
 .PHONY: cluster-up
 cluster-up: ## Start a test cluster (CLUSTER=name); prints how to use it
 	@$(CLUSTER_TOOL) up --name $(CLUSTER)

@@ -8,50 +8,55 @@ use apis::{CloneSet, CloneSetStatus, FieldError, Valid};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
-use planner::pod::Gate;
 use planner::status::{self as report, Outcome};
 use planner::{Effect, Node, Plan, Pod, Snapshot};
 use tokio::time::Instant;
 
 use crate::cache::Key;
 use crate::controller::{CachedSet, Controller, Pass};
-use crate::executor::Done;
 use crate::holds::CREATION;
 use crate::{status, story};
 
-/// Pods by name.
-type Before = BTreeMap<String, Arc<Pod>>;
+mod writes;
 
 /// Counters alone are written no more often than this; what programs wait for is written at once.
 const STATUS_PAUSE: Duration = Duration::from_millis(500);
 
 impl Controller {
     /// Brings the set `key` one step further. Also tells how long the thinking took.
-    pub(crate) async fn reconcile(&self, key: &Key) -> (Pass, Duration) {
-        let Some(set) = self.sets.get(&key.namespace, &key.name) else {
-            self.forget(key);
-            return (Pass::Settled(None), Duration::ZERO);
-        };
-        let started = Instant::now();
-        let old = set
-            .0
-            .as_ref()
-            .ok()
-            .and_then(|set| set.status.clone())
-            .unwrap_or_default();
-        let snapshot = match self.snapshot(key, &set) {
-            Ok(snapshot) => snapshot,
-            Err(errors) => {
-                return (self.refuse(key, &set, &old, &errors).await, Duration::ZERO);
+    pub(crate) async fn reconcile(self: &Arc<Self>, key: &Key) -> (Pass, Duration) {
+        let mut thought = Duration::ZERO;
+        loop {
+            let Some(set) = self.sets.get(&key.namespace, &key.name) else {
+                self.forget(key);
+                return (Pass::Settled(None), thought);
+            };
+            let started = Instant::now();
+            let old = set
+                .0
+                .as_ref()
+                .ok()
+                .and_then(|set| set.status.clone())
+                .unwrap_or_default();
+            let snapshot = match self.snapshot(key, &set) {
+                Ok(snapshot) => snapshot,
+                Err(errors) => {
+                    return (self.refuse(key, &set, &old, &errors).await, thought);
+                }
+            };
+            let plan = planner::clone_set::plan(&snapshot);
+            thought += started.elapsed();
+            if let Err(error) = plan.check() {
+                tracing::error!(%key, %error, "the planner broke its budget: this is a bug");
+                return (Pass::Failed, thought);
             }
-        };
-        let plan = planner::clone_set::plan(&snapshot);
-        let thought = started.elapsed();
-        if let Err(error) = plan.check() {
-            tracing::error!(%key, %error, "the planner broke its budget: this is a bug");
-            return (Pass::Failed, thought);
+            if snapshot.in_flight.is_empty() || plan.effects.iter().all(Effect::is_step) {
+                return (self.carry_out(key, &set, &old, plan).await, thought);
+            }
+            // Something is to be made or removed: that is decided from a view with no gaps in it.
+            // Only this pass begins writes of the set, so the next round finds none under way.
+            self.flights.at_most(key, 0).await;
         }
-        (self.carry_out(key, &set, &old, plan).await, thought)
     }
 
     fn forget(&self, key: &Key) {
@@ -74,6 +79,8 @@ impl Controller {
         };
         let set = Valid::new(object).map_err(|refused| refused.1)?;
         let uid = set.object().uid().unwrap_or_default();
+        // Before the caches: what ends in between is in them already.
+        let in_flight = self.flights.of(key);
         let pods = self.pods.owned(&uid);
         Ok(Snapshot {
             now: Timestamp::now(),
@@ -85,7 +92,8 @@ impl Controller {
             revisions: self.revisions.owned(&uid),
             orphan_revisions: self.revisions.orphans(&key.namespace),
             held: self.holds.lock().held(key).0,
-            effects_max: self.effects_max,
+            effects_max: self.effects_max.saturating_sub(in_flight.len()),
+            in_flight,
         })
     }
 
@@ -117,7 +125,7 @@ impl Controller {
     }
 
     async fn carry_out(
-        &self,
+        self: &Arc<Self>,
         key: &Key,
         set: &CachedSet,
         old: &CloneSetStatus,
@@ -135,12 +143,15 @@ impl Controller {
             tracing::debug!(%key, pod, reason = reason.as_str(), detail = %reason, "Pod");
         }
         let effects = self.allowed(key, effects);
-        let before = self.before(key, &effects);
-        let done = self.executor.perform(&key.namespace, effects).await;
-        let stale = done.iter().any(|(_, done)| matches!(done, Done::Stale));
-        let outcome = self.learn(key, set, &before, done);
-
+        let is_stale = if effects.iter().all(Effect::is_step) {
+            self.launch(key, set, effects);
+            self.wait_for_half(key).await;
+            false
+        } else {
+            self.perform(key, set, effects).await
+        };
         let generation = set.meta().generation.unwrap_or_default();
+        let outcome = self.outcome(key);
         let status = report::with_outcome(status, &outcome, generation, Timestamp::now());
         let reported = self.report(key, set, old, &status).await;
         let wake = wake_at
@@ -149,7 +160,7 @@ impl Controller {
             .chain(self.holds.lock().held(key).1)
             .min();
         match reported {
-            Pass::Settled(_) if stale => Pass::Stale,
+            Pass::Settled(_) if is_stale => Pass::Stale,
             Pass::Settled(again) => Pass::Settled([wake, again].into_iter().flatten().min()),
             other => other,
         }
@@ -164,54 +175,10 @@ impl Controller {
         effects
     }
 
-    /// Pods as they are before they are written: afterwards the cache knows newer ones.
-    fn before(&self, key: &Key, effects: &[Effect]) -> Before {
-        let pod = |effect: &Effect| self.pods.get(&key.namespace, effect.name());
-        effects
-            .iter()
-            .filter_map(|e| Some((e.name().to_owned(), pod(e)?)))
-            .collect()
-    }
-
-    /// Logs, tells and remembers what became of the effects.
-    fn learn(
-        &self,
-        key: &Key,
-        set: &CachedSet,
-        before: &Before,
-        done: Vec<(Effect, Done)>,
-    ) -> Outcome {
-        let about = about(set);
-        let mut holds = self.holds.lock();
-        for (effect, done) in done {
-            let name = effect.name();
-            let pod = before.get(name).map(AsRef::as_ref);
-            if let Some(note) = story::of_effect(&about, &effect, &done, pod) {
-                self.events.tell(note);
-            }
-            // A warmer that is refused keeps no Pod from being made.
-            let held_as = if let Effect::CreateWarmer { name, .. } = &effect {
-                name
-            } else {
-                effect.uid().unwrap_or(CREATION)
-            };
-            match done {
-                Done::Written => {
-                    self.measure(&effect, pod);
-                    tracing::info!(%key, effect = kind(&effect), name, "done");
-                    holds.succeeded(key, held_as);
-                }
-                Done::Stale => {}
-                Done::Failed(error) => {
-                    tracing::warn!(%key, effect = kind(&effect), name, %error, "failed");
-                    let text = format!("{name}: {error}");
-                    holds.failed(key, held_as, &text, error.retry_after());
-                }
-            }
-        }
-        // What is held was not tried in this pass, and has not succeeded either.
+    /// What is held was not tried in this pass, and has not succeeded either.
+    fn outcome(&self, key: &Key) -> Outcome {
         let mut outcome = Outcome::default();
-        for (uid, error) in holds.held(key).0 {
+        for (uid, error) in self.holds.lock().held(key).0 {
             let failed = match uid.as_str() {
                 CREATION => &mut outcome.scale_error,
                 _ => &mut outcome.update_error,
@@ -219,22 +186,6 @@ impl Controller {
             failed.get_or_insert(error);
         }
         outcome
-    }
-
-    /// How long a Pod was kept out of its Services by us.
-    fn measure(&self, effect: &Effect, before: Option<&Pod>) {
-        let Effect::OpenGate {
-            at,
-            judged: Some(_),
-            ..
-        } = effect
-        else {
-            return;
-        };
-        if let Some(Gate::Closed { since: Some(since) }) = before.map(Pod::gate) {
-            self.metrics
-                .updated_in_place("drained", at.duration_since(since).as_secs_f64());
-        }
     }
 
     /// Writes the status if it differs; counters alone no more often than [`STATUS_PAUSE`].
@@ -297,29 +248,5 @@ fn about(set: &CachedSet) -> ObjectReference {
         uid: set.meta().uid.clone(),
         resource_version: set.meta().resource_version.clone(),
         ..ObjectReference::default()
-    }
-}
-
-fn kind(effect: &Effect) -> &'static str {
-    match effect {
-        Effect::CreateRevision { .. } => "CreateRevision",
-        Effect::RenumberRevision { .. } => "RenumberRevision",
-        Effect::DeleteRevision { .. } => "DeleteRevision",
-        Effect::Adopt { .. } => "Adopt",
-        Effect::AdoptRevision { .. } => "AdoptRevision",
-        Effect::Release { .. } => "Release",
-        Effect::CreatePod { .. } => "CreatePod",
-        Effect::DeletePod { .. } => "DeletePod",
-        Effect::Drain { .. } => "Drain",
-        Effect::PatchPod { .. } => "PatchPod",
-        Effect::Transition { .. } => "Transition",
-        Effect::Resize { .. } => "Resize",
-        Effect::CreateClaim { .. } => "CreateClaim",
-        Effect::HandClaim { .. } => "HandClaim",
-        Effect::DeleteClaim { .. } => "DeleteClaim",
-        Effect::KeepClaims { .. } => "KeepClaims",
-        Effect::CreateWarmer { .. } => "CreateWarmer",
-        Effect::DeleteWarmer { .. } => "DeleteWarmer",
-        Effect::OpenGate { .. } => "OpenGate",
     }
 }

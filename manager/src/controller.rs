@@ -16,9 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::cache::{Cache, Change, Key};
 use crate::events::Events;
 use crate::executor::Executor;
+use crate::flights::Flights;
 use crate::holds::Holds;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::tasks::Tasks;
 
 /// Label of this controller in metrics.
 pub const NAME: &str = "cloneset";
@@ -27,7 +29,7 @@ pub const NAME: &str = "cloneset";
 const REST_FACTOR: u32 = 10;
 const REST_MAX: Duration = Duration::from_millis(200);
 /// A view that proved old is looked at again then, even if no event comes.
-const STALE_AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const STALE_AGAIN: Duration = Duration::from_secs(1);
 
 /// CloneSets as cached: one that does not parse is still an object, with a status to write.
 pub type CachedSet = DeserializeGuard<CloneSet>;
@@ -46,7 +48,10 @@ pub struct Controller {
     pub(crate) holds: Mutex<Holds>,
     pub(crate) status_written: Mutex<HashMap<Key, Instant>>,
     pub(crate) effects_max: usize,
-    queue: Arc<Queue<Key>>,
+    pub(crate) queue: Arc<Queue<Key>>,
+    pub(crate) flights: Arc<Flights>,
+    /// Writes that may outlive the pass that began them.
+    pub(crate) tasks: Tasks,
     /// Sets by UID: owner references name UIDs, the queue names.
     by_uid: RwLock<HashMap<String, Key>>,
 }
@@ -119,6 +124,8 @@ impl Controller {
             holds: Mutex::default(),
             status_written: Mutex::default(),
             effects_max,
+            flights: Arc::default(),
+            tasks: Tasks::default(),
             by_uid: RwLock::default(),
         });
         controller.subscribe();
@@ -129,12 +136,13 @@ impl Controller {
         let this = Arc::clone(self);
         self.sets.subscribe(move |change| this.on_set(change));
         let this = Arc::clone(self);
-        self.pods.subscribe(move |change| this.on_owned(change));
+        self.pods
+            .subscribe(move |change| this.on_owned_or_orphan(change));
         let this = Arc::clone(self);
         self.claims.subscribe(move |change| this.on_owned(change));
         let this = Arc::clone(self);
         self.revisions
-            .subscribe(move |change| this.on_owned(change));
+            .subscribe(move |change| this.on_owned_or_orphan(change));
     }
 
     fn on_set(&self, change: &Change) {
@@ -158,8 +166,14 @@ impl Controller {
                 self.queue.add(key.clone());
             }
         }
-        // An object without a controller may match the selector of any set beside it.
+    }
+
+    /// Of the kinds that are adopted: an object without a controller may match the selector of any
+    /// set beside it.
+    fn on_owned_or_orphan(&self, change: &Change) {
+        self.on_owned(change);
         if change.owner_uid.is_none() && !change.deleted {
+            let by_uid = self.by_uid.read();
             for key in by_uid
                 .values()
                 .filter(|key| key.namespace == change.key.namespace)
@@ -180,7 +194,8 @@ impl Controller {
     pub async fn run(self: Arc<Self>, workers: usize, shutdown: CancellationToken) {
         self.metrics.set_max_workers(NAME, workers);
         self.enqueue_all();
-        // Dropping the set ends the workers: when the lease is lost nothing may go on.
+        // Dropping both ends the workers and their writes: when the lease is lost nothing may go on.
+        let writes = self.tasks.open();
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..workers {
             let this = Arc::clone(&self);
@@ -189,9 +204,10 @@ impl Controller {
         shutdown.cancelled().await;
         self.queue.close();
         while tasks.join_next().await.is_some() {}
+        writes.finish().await;
     }
 
-    async fn work(&self) {
+    async fn work(self: &Arc<Self>) {
         let active = self.metrics.active_workers(NAME);
         while let Some(key) = self.queue.get().await {
             active.inc();
@@ -202,7 +218,7 @@ impl Controller {
     }
 
     /// One pass over `key`; returns how long it rests afterwards.
-    async fn pass(&self, key: &Key) -> Duration {
+    async fn pass(self: &Arc<Self>, key: &Key) -> Duration {
         let started = Instant::now();
         // One set that trips over a bug must not take the manager down with it.
         let pass = AssertUnwindSafe(self.reconcile(key)).catch_unwind().await;

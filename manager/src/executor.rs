@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use http::{Method, header};
 use kube::Client;
 use kube::core::response::Status;
@@ -60,34 +58,25 @@ impl Executor {
         }
     }
 
-    /// Performs all of `effects` at once, bounded by the client; in the order given as far as
-    /// their starts go.
-    pub async fn perform(&self, namespace: &str, effects: Vec<Effect>) -> Vec<(Effect, Done)> {
-        let writes = effects.into_iter().map(|effect| async move {
-            let done = self.write(namespace, &effect).await;
-            (effect, done)
-        });
-        writes.collect::<FuturesUnordered<_>>().collect().await
-    }
-
-    async fn write(&self, namespace: &str, effect: &Effect) -> Done {
+    /// Writes `effect`; how many are under way at once is bounded by the client.
+    pub async fn write(&self, namespace: &str, effect: &Effect) -> Done {
         let request = effect.request();
-        let answer = match request.resource {
+        let (verb, resource) = (request.verb, request.resource);
+        // Many may wait for their turn: as bytes they take a tenth of the memory.
+        let http = http_request(namespace, &request);
+        drop(request);
+        let answer = match resource {
             Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
-                self.send(namespace, &request, effect, &self.pods).await
+                self.send(namespace, http, effect, &self.pods).await
             }
-            Resource::Claims => self.send(namespace, &request, effect, &self.claims).await,
+            Resource::Claims => self.send(namespace, http, effect, &self.claims).await,
             Resource::ControllerRevisions => {
-                self.send(namespace, &request, effect, &self.revisions)
-                    .await
+                self.send(namespace, http, effect, &self.revisions).await
             }
         };
         let label = answer.as_ref().err().map_or("ok", CallError::label);
-        self.metrics.wrote(
-            verb_label(request.verb),
-            resource_label(request.resource),
-            label,
-        );
+        self.metrics
+            .wrote(verb_label(verb), resource_label(resource), label);
         match answer {
             Ok(()) => Done::Written,
             Err(error) if is_stale(&error) => {
@@ -101,24 +90,24 @@ impl Executor {
     async fn send<K>(
         &self,
         namespace: &str,
-        request: &Request,
+        request: Result<http::Request<Vec<u8>>, CallError>,
         effect: &Effect,
         cache: &Cache<K>,
     ) -> Result<(), CallError>
     where
         K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Send + Sync + 'static,
     {
-        let http = http_request(namespace, request)?;
-        let answer = call(self.client.request_status::<K>(http))
-            .await
-            .map(|either| match either.left() {
-                Some(object) => Answer::Object(object),
-                None => Answer::Gone,
-            });
+        let answer =
+            call(self.client.request_status::<K>(request?))
+                .await
+                .map(|either| match either.left() {
+                    Some(object) => Answer::Object(object),
+                    None => Answer::Gone,
+                });
         match answer {
             Ok(Answer::Object(object)) => cache.observe_write(object),
             Ok(Answer::Gone) => {
-                cache.observe_gone(namespace, &request.name, effect.uid().unwrap_or_default());
+                cache.observe_gone(namespace, effect.name(), effect.uid().unwrap_or_default());
             }
             Err(error) => {
                 if error.is_outcome_unknown() {

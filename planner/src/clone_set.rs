@@ -115,6 +115,8 @@ pub fn plan(s: &Snapshot) -> Plan {
     } = ctx;
     effects.extend(chosen);
     effects.extend(revision::forget(s, goal.current.name(), goal.update.name()));
+    let is_asked = |uid: Option<&str>| uid.is_some_and(|uid| s.in_flight.contains(uid));
+    effects.retain(|e| !(e.is_step() && is_asked(e.uid())));
     effects.truncate(s.effects_max);
     let mut status = status::observe(s, &goal, &pods);
     let mut wake_at = sooner(wake_at, status::look_at(s, &status));
@@ -241,13 +243,16 @@ impl<'a> Context<'a> {
             .map(|pod| PodView::new(s, goal, pod, &by_hash))
             .collect();
         sequence::arrange(s, goal, &mut pods);
+        // What was begun keeps its place: nobody else is chosen for it while the answer is out.
+        pods.sort_by_key(|p| p.fate != Fate::InFlight);
         let surge = Size::of(goal, &pods, 0).surge;
         hooks::choose_leaving(goal, surge, &mut pods);
         let size = Size::of(goal, &pods, adopted);
         targets::assign(s, goal, &size, &mut pods);
         let wake_at = pods.iter().filter_map(|p| p.look_at).min();
         let at_least = |standing| {
-            let count = pods.iter().filter(|p| p.standing >= standing).count();
+            let stays = |p: &&PodView<'_>| p.standing >= standing && p.fate != Fate::InFlight;
+            let count = pods.iter().filter(stays).count();
             u32::try_from(count).unwrap_or(u32::MAX)
         };
         let available = at_least(Standing::Available);
@@ -284,6 +289,14 @@ impl<'a> Context<'a> {
     pub(crate) fn push(&mut self, effect: impl FnOnce() -> Effect) {
         if self.effects.len() < self.s.effects_max {
             self.effects.push(effect());
+        }
+    }
+
+    /// [`push`](Self::push) for the Pod at `index`, unless a write to it is under way: what it was
+    /// is what is decided again, and would be asked for twice.
+    pub(crate) fn push_once(&mut self, index: usize, effect: impl FnOnce() -> Effect) {
+        if self.pods[index].fate != Fate::InFlight {
+            self.push(effect);
         }
     }
 

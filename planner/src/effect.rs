@@ -285,6 +285,32 @@ impl Effect {
             | Self::OpenGate { .. } => Disruption::None,
         }
     }
+
+    /// Whether it takes one Pod a step further in place and changes nothing that is counted but
+    /// that Pod: the next steps of others may be decided while it is under way (see
+    /// [`Snapshot::in_flight`](crate::Snapshot)). What makes, removes or hands over objects is
+    /// awaited, because the numbers that follow from it are not known before.
+    pub fn is_step(&self) -> bool {
+        match self {
+            Self::Drain { .. } | Self::PatchPod { .. } | Self::OpenGate { .. } => true,
+            Self::CreateRevision { .. }
+            | Self::RenumberRevision { .. }
+            | Self::DeleteRevision { .. }
+            | Self::Adopt { .. }
+            | Self::AdoptRevision { .. }
+            | Self::Release { .. }
+            | Self::CreatePod { .. }
+            | Self::DeletePod { .. }
+            | Self::Transition { .. }
+            | Self::Resize { .. }
+            | Self::CreateClaim { .. }
+            | Self::HandClaim { .. }
+            | Self::DeleteClaim { .. }
+            | Self::KeepClaims { .. }
+            | Self::CreateWarmer { .. }
+            | Self::DeleteWarmer { .. } => false,
+        }
+    }
 }
 
 /// A JSON-patch `test`.

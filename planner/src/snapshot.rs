@@ -1,6 +1,6 @@
 //! Everything a decision may look at, as values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use apis::{CloneSet, Valid};
@@ -33,6 +33,10 @@ pub struct Snapshot {
     /// Pods (by UID) that a write failed on a moment ago, and what the server said: they are left
     /// alone for now, so that one Pod that cannot be changed never stops the others.
     pub held: BTreeMap<String, String>,
+    /// Pods (by UID) that a write of ours to is under way: whether it has happened is unknown. They
+    /// count as lost already and keep the places they were given, and nothing more is done to them
+    /// until the answer is in.
+    pub in_flight: BTreeSet<String>,
     /// At most so many effects come out; the rest is decided anew from fresher facts.
     pub effects_max: usize,
 }

@@ -4,6 +4,7 @@
 mod ceiling;
 mod floor;
 mod follow;
+mod growth;
 mod in_place;
 mod manager;
 mod pod;
@@ -56,8 +57,11 @@ struct InPlace {
 
 #[derive(Args)]
 struct Rollout {
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
-    pods: u32,
+    /// How many Pods; several numbers, several runs on clusters of their own, each compared with the
+    /// first.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1000",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pods: Vec<u32>,
 }
 
 fn main() -> Result<()> {
@@ -80,7 +84,7 @@ fn main() -> Result<()> {
                     rounds: 3,
                 },
             )?;
-            rollout(&binary, &Rollout { pods: 1000 })
+            rollout(&binary, &Rollout { pods: vec![1000] })
         }
     }
 }
@@ -91,14 +95,19 @@ fn in_place(binary: &Path, &InPlace { pods, rounds }: &InPlace) -> Result<()> {
     with_cluster(in_place::options(), run)
 }
 
-fn rollout(binary: &Path, &Rollout { pods }: &Rollout) -> Result<()> {
-    println!("rollout: {pods} Pods; some minutes for a thousand");
-    let run = async |cluster: &Cluster| rollout::run(cluster, binary, pods).await;
-    with_cluster(rollout::options(pods), run)
+fn rollout(binary: &Path, Rollout { pods }: &Rollout) -> Result<()> {
+    let mut results = Vec::new();
+    for &pods in pods {
+        println!("rollout: {pods} Pods; some minutes for each thousand");
+        let run = async |cluster: &Cluster| rollout::run(cluster, binary, pods).await;
+        results.push(with_cluster(rollout::options(pods), run)?);
+    }
+    growth::print(&results);
+    write("rollout.json", &Value::Array(results))
 }
 
 /// Starts a cluster, runs `run`, and takes the cluster down, whatever came of it.
-fn with_cluster(options: Options, run: impl AsyncFnOnce(&Cluster) -> Result<()>) -> Result<()> {
+fn with_cluster<T>(options: Options, run: impl AsyncFnOnce(&Cluster) -> Result<T>) -> Result<T> {
     println!("  starting a cluster");
     let cluster = Cluster::start(options).context("failed to start a cluster")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -75,6 +75,7 @@ impl World {
             revisions: self.revisions.clone(),
             orphan_revisions: Vec::new(),
             held: BTreeMap::new(),
+            in_flight: std::collections::BTreeSet::new(),
             effects_max: 500,
         }
     }

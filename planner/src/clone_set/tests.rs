@@ -1,5 +1,5 @@
 use apis::condition::ConditionType;
-use apis::{CloneSet, Valid};
+use apis::{CloneSet, Valid, names};
 use serde_json::{Value, json};
 
 use super::*;
@@ -29,6 +29,7 @@ fn snapshot(spec: &Value, status: &Value) -> Snapshot {
         orphan_revisions: Vec::new(),
         revisions: vec![Arc::new(Revision::new(metadata, 1, template))],
         held: BTreeMap::new(),
+        in_flight: BTreeSet::new(),
         effects_max: 100,
     }
 }
@@ -170,3 +171,5 @@ fn an_invalid_spec_keeps_the_counts_and_stalls() {
     assert_eq!(status.update_revision, old.update_revision);
     assert_eq!(status::invalid(&status, 8, &errors, now), status);
 }
+
+mod in_flight;

@@ -20,7 +20,8 @@ impl Context<'_> {
     /// they bring Pods back.
     pub(super) fn finish_updates(&mut self) {
         let mut opened = Vec::new();
-        let is_left_alone = |p: &PodView<'_>| !matches!(p.fate, Fate::Disrupted | Fate::Deleted);
+        let is_left_alone =
+            |p: &PodView<'_>| !matches!(p.fate, Fate::Disrupted | Fate::InFlight | Fate::Deleted);
         let staying = |p: &&PodView<'_>| p.is_active() && !p.held && is_left_alone(p);
         for p in self.pods.iter().filter(staying) {
             let more = matches!(&p.target, Some((_, Way::InPlace(c))) if c.touches_spec());
@@ -119,7 +120,7 @@ impl Context<'_> {
                     Err(waiting) => waiting,
                     Ok(disruption) => {
                         let target = &pod.metadata;
-                        self.push(|| Effect::Drain {
+                        self.push_once(index, || Effect::Drain {
                             target: Target::of(target),
                             at: now,
                             disruption,
@@ -140,13 +141,13 @@ impl Context<'_> {
         };
         let hooks = self.hooks;
         if batch.now.needs_patch() {
-            self.push(|| {
+            self.push_once(index, || {
                 let patch = in_place::patch_pod(pod, target, &batch, now, disruption);
                 hooks.patched(pod, patch, stops, now)
             });
             Reason::WaitingKubelet
         } else {
-            self.push(|| in_place::resize_pod(pod, &batch.now, disruption));
+            self.push_once(index, || in_place::resize_pod(pod, &batch.now, disruption));
             Reason::Resizing
         }
     }

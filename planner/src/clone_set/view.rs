@@ -34,6 +34,8 @@ pub(crate) enum Fate {
     Stays,
     /// A chosen effect takes it away for a while.
     Disrupted,
+    /// An earlier pass chose; whether it has happened is unknown, so it counts as lost.
+    InFlight,
     /// It is to be deleted as soon as nothing holds it.
     Leaving,
     /// It is deleted.
@@ -112,7 +114,11 @@ impl<'a> PodView<'a> {
             pod,
             updated: hash == Some(goal.update.hash()),
             standing,
-            fate: Fate::Stays,
+            fate: if s.in_flight.contains(pod.uid()) {
+                Fate::InFlight
+            } else {
+                Fate::Stays
+            },
             look_at: [look_at, available_at, given_up]
                 .into_iter()
                 .flatten()
@@ -161,7 +167,7 @@ impl<'a> PodView<'a> {
         match (self.fate, self.standing) {
             (Fate::Stays, Standing::Available) => Loss::Available,
             (Fate::Stays, Standing::Ready) => Loss::Serving,
-            (Fate::Disrupted | Fate::Leaving | Fate::Deleted, _)
+            (Fate::Disrupted | Fate::InFlight | Fate::Leaving | Fate::Deleted, _)
             | (_, Standing::Gone | Standing::NotReady) => Loss::Nothing,
         }
     }

@@ -193,6 +193,7 @@ fn snapshot(spec: &Value, pods: Vec<Value>) -> Option<Snapshot> {
             revision("web-new", 2, new),
         ],
         held: std::collections::BTreeMap::new(),
+        in_flight: std::collections::BTreeSet::new(),
         effects_max: 100,
     })
 }

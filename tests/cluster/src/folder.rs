@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -39,15 +40,51 @@ pub(crate) fn cluster(name: &str) -> Result<PathBuf> {
 }
 
 /// Held while a cluster is started or taken down, so that two callers cannot do so at once.
-pub(crate) fn lock(name: &str) -> Result<File> {
+#[derive(Debug)]
+pub(crate) struct Lock {
+    /// Locked until it is closed.
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Whether the file is still the one that others would find under its name.
+    fn is_current(&self) -> bool {
+        let id = |meta: fs::Metadata| (meta.dev(), meta.ino());
+        let (own, found) = (
+            self.file.metadata().map(id),
+            fs::metadata(&self.path).map(id),
+        );
+        matches!((own, found), (Ok(own), Ok(found)) if own == found)
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A cluster that is gone leaves nothing behind. Whoever waits for this file notices.
+        if !self.path.with_extension("").exists() && self.is_current() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+pub(crate) fn lock(name: &str) -> Result<Lock> {
     let path = cluster(name)?.with_extension("lock");
     if let Some(folder) = path.parent() {
         command::create_folder(folder)?;
     }
-    let what = format!("lock {}", path.display());
-    let file = File::create(path).map_err(Error::io(what.clone()))?;
-    file.lock().map_err(Error::io(what))?;
-    Ok(file)
+    let failed = || Error::io(format!("lock {}", path.display()));
+    loop {
+        let file = File::create(&path).map_err(failed())?;
+        file.lock().map_err(failed())?;
+        let lock = Lock {
+            file,
+            path: path.clone(),
+        };
+        if lock.is_current() {
+            return Ok(lock);
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -137,6 +137,7 @@ impl World {
             revisions: revisions.into_iter().map(decode_revision).collect(),
             orphan_revisions: orphan_revisions.into_iter().map(decode_revision).collect(),
             held: self.held.clone(),
+            in_flight: std::collections::BTreeSet::new(),
             effects_max: 100,
         };
         planner::clone_set::plan(&snapshot)

@@ -125,6 +125,7 @@ impl Case {
             orphan_revisions: Vec::new(),
             revisions: vec![Self::revision(OLD, 1), Self::revision(NEW, 2)],
             held: std::collections::BTreeMap::new(),
+            in_flight: std::collections::BTreeSet::new(),
             effects_max: 100,
         };
         let plan = planner::clone_set::plan(&snapshot);
