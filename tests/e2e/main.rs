@@ -2,14 +2,22 @@
 //!
 //! `INSITU_PROVIDER=kind|existing` runs the same on another cluster.
 
+mod ahead;
+mod batches;
 mod broken;
 mod canary;
+mod claims;
 mod crash;
+mod hooks;
 mod in_place;
 mod many;
 mod process;
+mod resize;
+mod rollback;
 mod scale;
 mod strategy;
+mod surge;
+mod takeover;
 mod writes;
 
 use harness::{Shop, Stage};
