@@ -1,7 +1,7 @@
 //! How many Pods there are.
 
 use harness::eventually;
-use harness::shop::{condition, spec};
+use harness::shop::{condition, container, identities, spec};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, PatchParams};
 use serde_json::json;
@@ -174,5 +174,56 @@ async fn a_spec_that_makes_no_sense_is_refused_with_its_path_and_nothing_is_done
     shop.change(json!({"lifecycle": null})).await;
     shop.ready().await;
     assert_eq!(shop.pods().await.len(), 2);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_set_deleted_with_orphan_leaves_its_pods_and_one_made_again_adopts_them() {
+    let (stage, _client, shop) = crate::shop("orphan").await;
+    let _quiet = stage.share().await;
+    let before = shop.create_ready(spec(2)).await;
+    shop.sets
+        .delete("web", &DeleteParams::orphan())
+        .await
+        .expect("a deletion");
+    eventually("the Pods have no owner", async || {
+        let owned = shop
+            .pods()
+            .await
+            .iter()
+            .filter(|p| !p.owner_references().is_empty())
+            .count();
+        let gone = shop
+            .sets
+            .get_opt("web")
+            .await
+            .map_err(|e| e.to_string())?
+            .is_none();
+        (gone && owned == 0)
+            .then_some(())
+            .ok_or_else(|| format!("{owned} have one"))
+    })
+    .await;
+    shop.create_ready(spec(2)).await;
+    let after = shop.pods().await;
+    assert_eq!(identities(&after), identities(&before));
+    assert!(
+        after
+            .iter()
+            .all(|p| container(p, "main").restart_count == 0)
+    );
+    assert!(after.iter().all(|p| p.owner_references().len() == 1));
+
+    shop.sets
+        .delete("web", &DeleteParams::background())
+        .await
+        .expect("a deletion");
+    eventually("its Pods go with it", async || {
+        let left = shop.pods().await.len();
+        (left == 0)
+            .then_some(())
+            .ok_or_else(|| format!("{left} are left"))
+    })
+    .await;
     shop.close().await;
 }

@@ -70,7 +70,7 @@ async fn revision(shop: &Shop, uid: &str, hash: &str, number: i64, image: &str) 
         .expect("a created revision");
 }
 
-async fn pod(shop: &Shop, uid: &str, id: &str, hash: &str, image: &str, annotations: Value) {
+async fn pod(shop: &Shop, uid: &str, id: &str, (hash, image): (&str, &str), annotations: Value) {
     let template = template(image);
     let mut pod_spec = template["spec"].clone();
     pod_spec["readinessGates"] = json!([{"conditionType": "InPlaceUpdateReady"}]);
@@ -117,9 +117,9 @@ async fn a_half_done_rollout_of_openkruise_is_continued_without_a_single_restart
     let record = json!({"apps.kruise.io/inplace-update-state": record.to_string(),
         "lifecycle.apps.kruise.io/timestamp": "2026-01-05T10:00:03Z"});
     let plain = json!({"lifecycle.apps.kruise.io/timestamp": "2026-01-05T09:00:00Z"});
-    pod(&shop, &uid, "2bcd4", "5f6c7d8b9", OLD, plain.clone()).await;
-    pod(&shop, &uid, "5fgh7", "5f6c7d8b9", OLD, plain).await;
-    pod(&shop, &uid, "8jkl9", "7b9d5c6f8", NEW, record).await;
+    pod(&shop, &uid, "2bcd4", ("5f6c7d8b9", OLD), plain.clone()).await;
+    pod(&shop, &uid, "5fgh7", ("5f6c7d8b9", OLD), plain).await;
+    pod(&shop, &uid, "8jkl9", ("7b9d5c6f8", NEW), record).await;
     let status = json!({"status": {"currentRevision": "web-5f6c7d8b9",
         "updateRevision": "web-7b9d5c6f8", "replicas": 3, "readyReplicas": 3,
         "availableReplicas": 3, "updatedReplicas": 1, "updatedReadyReplicas": 1,
