@@ -139,6 +139,19 @@ impl Reason {
         }
     }
 
+    /// The reason of a Pod that the last write to was refused with `error`.
+    pub(crate) fn of_refusal(error: &str) -> Self {
+        // The API server itself refuses what is more than all of the node. (Its PodResize admission
+        // says so in these words since Kubernetes 1.36; before, the kubelet said Infeasible.)
+        if error.contains("enough allocatable resources") {
+            let message = error.to_owned();
+            return Self::ResizeInfeasible { message };
+        }
+        Self::BackingOff {
+            error: error.to_owned(),
+        }
+    }
+
     /// Whether nothing is going to happen to the Pod unless somebody asks for something else.
     pub const fn is_rest(&self) -> bool {
         matches!(
@@ -246,5 +259,21 @@ impl fmt::Display for Reason {
             Self::BackingOff { error } => write!(f, "the last write failed: {error}"),
             Self::Terminating => f.write_str("is on its way out"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resize_that_the_api_server_refuses_is_infeasible_and_other_refusals_are_tried_again() {
+        let refused = "web-a: pods \"web-a\" is forbidden: node didn't have enough allocatable \
+                       resources: cpu, requested: 900000, allocatable: 2000";
+        let reason = Reason::of_refusal(refused);
+        assert!(matches!(reason, Reason::ResizeInfeasible { .. }));
+        assert!(reason.needs_a_person());
+        let reason = Reason::of_refusal("web-a: denied by a webhook");
+        assert!(matches!(reason, Reason::BackingOff { .. }));
     }
 }

@@ -66,9 +66,7 @@ pub(super) fn assign(s: &Snapshot, goal: &Goal, size: &Size, pods: &mut [PodView
             p.reason = idle.clone().unwrap_or_else(|| goal.rest());
         }
         if let Some(error) = s.held.get(p.pod.uid()) {
-            p.reason = Reason::BackingOff {
-                error: error.clone(),
-            };
+            p.reason = Reason::of_refusal(error);
         }
     }
 }
