@@ -6,7 +6,6 @@ mod ahead;
 mod batches;
 mod broken;
 mod canary;
-mod claims;
 mod crash;
 mod hooks;
 mod in_place;
