@@ -65,14 +65,13 @@ impl Executor {
         // Many may wait for their turn: as bytes they take a tenth of the memory.
         let http = http_request(namespace, &request);
         drop(request);
+        let at = (namespace, resource);
         let answer = match resource {
             Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
-                self.send(namespace, http, effect, &self.pods).await
+                self.send(at, http, effect, &self.pods).await
             }
-            Resource::Claims => self.send(namespace, http, effect, &self.claims).await,
-            Resource::ControllerRevisions => {
-                self.send(namespace, http, effect, &self.revisions).await
-            }
+            Resource::Claims => self.send(at, http, effect, &self.claims).await,
+            Resource::ControllerRevisions => self.send(at, http, effect, &self.revisions).await,
         };
         let label = answer.as_ref().err().map_or("ok", CallError::label);
         self.metrics
@@ -89,7 +88,7 @@ impl Executor {
 
     async fn send<K>(
         &self,
-        namespace: &str,
+        (namespace, resource): (&str, Resource),
         request: Result<http::Request<Vec<u8>>, CallError>,
         effect: &Effect,
         cache: &Cache<K>,
@@ -111,7 +110,7 @@ impl Executor {
             }
             Err(error) => {
                 if error.is_outcome_unknown() {
-                    self.find_out(namespace, request, effect, cache).await;
+                    self.find_out(namespace, resource, effect, cache).await;
                 }
                 return Err(error);
             }
@@ -124,20 +123,20 @@ impl Executor {
     async fn find_out<K>(
         &self,
         namespace: &str,
-        request: &Request,
+        resource: Resource,
         effect: &Effect,
         cache: &Cache<K>,
     ) where
         K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Send + Sync + 'static,
     {
-        let path = object_path(namespace, request.resource, &request.name);
+        let path = object_path(namespace, resource, effect.name());
         let Ok(http) = http::Request::get(path).body(Vec::new()) else {
             return;
         };
         match (call(self.client.request::<K>(http)).await, effect.uid()) {
             (Ok(object), _) => cache.observe_write(object),
             (Err(error), Some(uid)) if error.is_not_found() => {
-                cache.observe_gone(namespace, &request.name, uid);
+                cache.observe_gone(namespace, effect.name(), uid);
             }
             (Err(error), _) => {
                 tracing::debug!(effect = effect.name(), %error, "nobody knows what became of it");

@@ -172,6 +172,7 @@ impl Controller {
             nodes: Vec::new(),
             revisions: self.revisions.owned(&uid),
             orphan_revisions: self.revisions.orphans("shop"),
+            in_flight: std::collections::BTreeSet::new(),
             held: self.holds.held(&key()).0,
             effects_max,
         })
