@@ -35,7 +35,8 @@ impl FieldError {
         }
     }
 
-    fn unsupported(path: impl Into<String>) -> Self {
+    /// A field whose behaviour is not built.
+    pub fn unsupported(path: impl Into<String>) -> Self {
         Self {
             path: path.into(),
             message: "is not supported yet; remove the field".into(),

@@ -8,6 +8,7 @@ use apis::{CloneSet, CloneSetStatus, FieldError, Valid};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
+use planner::claim::is_held_as;
 use planner::status::{self as report, Outcome};
 use planner::{Effect, Node, Plan, Pod, Snapshot};
 use tokio::time::Instant;
@@ -170,7 +171,12 @@ impl Controller {
     /// with every event.
     fn allowed(&self, key: &Key, mut effects: Vec<Effect>) -> Vec<Effect> {
         if self.holds.lock().held(key).0.contains_key(CREATION) {
-            effects.retain(|effect| !matches!(effect, Effect::CreatePod { .. }));
+            effects.retain(|effect| {
+                !matches!(
+                    effect,
+                    Effect::CreatePod { .. } | Effect::CreateClaim { .. }
+                )
+            });
         }
         effects
     }
@@ -178,7 +184,8 @@ impl Controller {
     /// What is held was not tried in this pass, and has not succeeded either.
     fn outcome(&self, key: &Key) -> Outcome {
         let mut outcome = Outcome::default();
-        for (uid, error) in self.holds.lock().held(key).0 {
+        let held = self.holds.lock().held(key).0.into_iter();
+        for (uid, error) in held.filter(|(uid, _)| !is_held_as(uid)) {
             let failed = match uid.as_str() {
                 CREATION => &mut outcome.scale_error,
                 _ => &mut outcome.update_error,

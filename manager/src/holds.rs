@@ -12,8 +12,8 @@ const LONGEST: Duration = Duration::from_mins(1);
 /// Failures are forgotten when nothing failed for so long.
 const FORGET_AFTER: Duration = Duration::from_mins(5);
 
-/// Stands for "creating Pods" where a Pod's UID would stand.
-pub const CREATION: &str = "";
+/// Stands for "creating Pods and claims" where a UID would stand.
+pub use planner::snapshot::CREATION;
 
 #[derive(Debug)]
 struct Hold {

@@ -13,6 +13,17 @@ pub struct Claim {
     pub metadata: ObjectMeta,
 }
 
+/// In [`Snapshot::held`](crate::Snapshot) stands for the claim called `name`, where a UID would
+/// stand: it could not be made because there is one that is not the set's.
+pub fn held_as(name: &str) -> String {
+    format!("claim/{name}")
+}
+
+/// Whether `key` is one of [`held_as`].
+pub fn is_held_as(key: &str) -> bool {
+    key.starts_with("claim/")
+}
+
 impl Claim {
     /// Its name.
     pub fn name(&self) -> &str {

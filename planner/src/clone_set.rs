@@ -16,6 +16,7 @@ use crate::revision::{self, Wanted};
 use crate::status::{self, Counts};
 use crate::{Pod, Revision, Snapshot};
 
+mod claims;
 mod create;
 mod hooks;
 mod rollback;
@@ -27,6 +28,7 @@ mod update;
 mod view;
 mod warming;
 
+pub(crate) use claims::Claims;
 pub(crate) use size::Size;
 pub(crate) use view::{Fate, PodView, Standing};
 
@@ -103,6 +105,7 @@ pub fn plan(s: &Snapshot) -> Plan {
 
     ctx.remove_finished();
     ctx.scale();
+    ctx.tend_claims();
     ctx.update();
     ctx.finish_updates();
     ctx.end_warmers();
@@ -224,6 +227,8 @@ pub(crate) struct Context<'a> {
     pub(crate) goal: &'a Goal,
     /// How many Pods there should be.
     pub(crate) size: Size,
+    /// Claims by the instances they belong to.
+    pub(crate) claims: Claims<'a>,
     /// Every owned Pod, with its target, way and reason.
     pub(crate) pods: Vec<PodView<'a>>,
     pub(crate) budget: Budget,
@@ -247,7 +252,8 @@ impl<'a> Context<'a> {
         pods.sort_by_key(|p| p.fate != Fate::InFlight);
         let surge = Size::of(goal, &pods, 0).surge;
         hooks::choose_leaving(goal, surge, &mut pods);
-        let size = Size::of(goal, &pods, adopted);
+        let claims = Claims::new(s);
+        let size = Size::of(goal, &pods, adopted.saturating_add(claims.awaited(s)));
         targets::assign(s, goal, &size, &mut pods);
         let wake_at = pods.iter().filter_map(|p| p.look_at).min();
         let at_least = |standing| {
@@ -263,6 +269,7 @@ impl<'a> Context<'a> {
             s,
             goal,
             size,
+            claims,
             pods,
             budget,
             hooks: Hooks::of(&s.set.lifecycle),
@@ -274,7 +281,8 @@ impl<'a> Context<'a> {
     /// Pods that ran to their end are replaced, and removed so that they do not pile up.
     fn remove_finished(&mut self) {
         for p in &self.pods {
-            if p.pod.is_finished() && !p.pod.is_terminating() && !p.held {
+            let is_done = p.pod.is_finished() && !p.pod.is_terminating();
+            if is_done && !p.held && !self.takes_claims(p.pod) {
                 self.effects.push(Effect::DeletePod {
                     target: Target::of(&p.pod.metadata),
                     why: "it ran to its end".into(),

@@ -150,7 +150,6 @@ impl Checked for CloneSet {
             resize_deadline_seconds: checks.resize_deadline(&rolling),
             warm: checks.warm(&rolling),
         };
-        errors.extend(unsupported(spec));
         if errors.is_empty() {
             Ok(effective)
         } else {
@@ -249,27 +248,6 @@ impl Checks<'_> {
         }
         names
     }
-}
-
-/// Fields whose behaviour is not built yet. Ignoring a hook or a surge would be a wrong decision,
-/// so the whole object waits until they are removed.
-fn unsupported(spec: &CloneSetSpec) -> Vec<FieldError> {
-    let scale = spec.scale_strategy.clone().unwrap_or_default();
-    let fields = [
-        (
-            !spec.volume_claim_templates.is_empty(),
-            "spec.volumeClaimTemplates",
-        ),
-        (
-            scale.enable_pvc_reuse == Some(true),
-            "spec.scaleStrategy.enablePVCReuse",
-        ),
-    ];
-    fields
-        .into_iter()
-        .filter(|(set, _)| *set)
-        .map(|(_, path)| FieldError::unsupported(path))
-        .collect()
 }
 
 mod lifecycle;

@@ -8,7 +8,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::ObjectReference;
 use planner::pod::Gate;
-use planner::{Effect, Pod};
+use planner::{Effect, Pod, claim};
 
 use super::about;
 use crate::cache::Key;
@@ -128,7 +128,16 @@ impl Controller {
                 self.holds.lock().succeeded(key, held_as);
                 Ended::Written
             }
-            Done::Stale => Ended::Stale,
+            Done::Stale => {
+                // Maybe the claim is somebody else's: another instance is made then. If it is
+                // ours, the watch brings it, and it is used.
+                if let Effect::CreateClaim { name, .. } = effect {
+                    let held_as = claim::held_as(name);
+                    let mut holds = self.holds.lock();
+                    holds.failed(key, &held_as, "there is one already", None);
+                }
+                Ended::Stale
+            }
             Done::Failed(error) => {
                 tracing::warn!(%key, effect = kind(effect), name, %error, "failed");
                 let text = format!("{name}: {error}");

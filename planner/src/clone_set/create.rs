@@ -1,10 +1,12 @@
 //! A new Pod: its name and its body.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use apis::names;
+use apis::validation::clone_set::ClaimTemplate;
 use serde_json::{Map, Value, json};
 
+use super::claims::Claims;
 use crate::lifecycle::Hooks;
 use crate::revision::{encode, fnv1a};
 use crate::{Revision, Snapshot, ownership};
@@ -18,11 +20,13 @@ use crate::{Revision, Snapshot, ownership};
 pub(super) struct Ids {
     seed: String,
     taken: BTreeSet<String>,
+    /// Ids whose claims have no Pod: used before new ones are drawn.
+    free: VecDeque<String>,
     count: u32,
 }
 
 impl Ids {
-    pub(super) fn new(s: &Snapshot) -> Self {
+    pub(super) fn new(s: &Snapshot, claims: &Claims<'_>) -> Self {
         let mut uids: Vec<_> = s.pods.iter().map(|p| p.uid()).collect();
         uids.sort_unstable();
         let taken = s
@@ -36,9 +40,20 @@ impl Ids {
         Self {
             seed: format!("{}/{}", s.uid(), uids.join("/")),
             taken,
+            free: VecDeque::new(),
             count: 0,
         }
         .within(s.name())
+        .with_claims(claims)
+    }
+
+    /// Ids with claims are used up first, and never drawn anew.
+    fn with_claims(mut self, claims: &Claims<'_>) -> Self {
+        let free = claims.free().map(|(id, _)| id);
+        let free = free.filter(|id| !self.taken.contains(*id));
+        self.free = free.map(str::to_owned).collect();
+        self.taken.extend(claims.ids().map(str::to_owned));
+        self
     }
 
     /// Keeps only the ids of names of this set.
@@ -53,6 +68,9 @@ impl Ids {
     }
 
     pub(super) fn next_id(&mut self) -> String {
+        if let Some(id) = self.free.pop_front() {
+            return id;
+        }
         loop {
             let count = self.count.to_string();
             self.count += 1;
@@ -93,6 +111,7 @@ pub(super) fn pod_body(s: &Snapshot, revision: &Revision, id: &str) -> (String, 
     }
     let mut spec = template.get("spec").cloned().unwrap_or_default();
     add_gate(&mut spec);
+    mount_claims(s, &mut spec, id);
     let body = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
     (name, body)
 }
@@ -111,5 +130,58 @@ fn add_gate(spec: &mut Value) {
     let gate = json!({"conditionType": names::IN_PLACE_READY_CONDITION});
     if !gates.contains(&gate) {
         gates.push(gate);
+    }
+}
+
+/// The claims that instance `id` needs: name and body of each.
+pub(super) fn claim_bodies(s: &Snapshot, id: &str) -> Vec<(String, Value)> {
+    let body = |template: &ClaimTemplate| {
+        let name = claim_name(s, template, id);
+        let given = template.body.get("metadata");
+        let given = given.and_then(Value::as_object).cloned();
+        let mut metadata = given.unwrap_or_default();
+        metadata.retain(|key, _| ["labels", "annotations"].contains(&key.as_str()));
+        metadata.insert("name".into(), name.clone().into());
+        metadata.insert("namespace".into(), s.namespace().into());
+        let owner = json!([ownership::owner_reference(s)]);
+        metadata.insert("ownerReferences".into(), owner);
+        let labels = metadata
+            .entry("labels")
+            .or_insert_with(|| Value::Object(Map::new()));
+        if let Some(labels) = labels.as_object_mut() {
+            let selector = &s.set.object().spec.selector.match_labels;
+            for (key, value) in selector.iter().flatten() {
+                labels.insert(key.clone(), value.clone().into());
+            }
+            labels.insert(names::INSTANCE_ID_LABEL.into(), id.into());
+        }
+        let spec = template.body.get("spec").cloned().unwrap_or_default();
+        let body = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": metadata, "spec": spec});
+        (name, body)
+    };
+    s.set.claims.iter().map(body).collect()
+}
+
+fn claim_name(s: &Snapshot, template: &ClaimTemplate, id: &str) -> String {
+    format!("{}-{}-{id}", template.name, s.name())
+}
+
+/// Every claim is the volume of its template's name, whatever the Pod template says of that.
+fn mount_claims(s: &Snapshot, spec: &mut Value, id: &str) {
+    let Some(spec) = spec.as_object_mut().filter(|_| !s.set.claims.is_empty()) else {
+        return;
+    };
+    let volumes = spec.entry("volumes").or_insert(Value::Null);
+    if volumes.is_null() {
+        *volumes = json!([]);
+    }
+    let Some(volumes) = volumes.as_array_mut() else {
+        return;
+    };
+    for template in &s.set.claims {
+        volumes.retain(|volume| volume.get("name").and_then(Value::as_str) != Some(&template.name));
+        let claim = json!({"claimName": claim_name(s, template, id)});
+        volumes.push(json!({"name": template.name, "persistentVolumeClaim": claim}));
     }
 }

@@ -93,13 +93,17 @@ impl Context<'_> {
             None => match self.disrupt(index) {
                 Err(waiting) => waiting,
                 Ok(disruption) => {
-                    self.effects.push(Effect::DeletePod {
-                        target: Target::of(&pod.metadata),
-                        why: why.into(),
-                        disruption,
-                    });
-                    self.pods[index].fate = Fate::Deleted;
-                    return Reason::Terminating;
+                    if let Some(waiting) = self.settle_claims(index) {
+                        waiting
+                    } else {
+                        self.effects.push(Effect::DeletePod {
+                            target: Target::of(&pod.metadata),
+                            why: why.into(),
+                            disruption,
+                        });
+                        self.pods[index].fate = Fate::Deleted;
+                        return Reason::Terminating;
+                    }
                 }
             },
         };

@@ -1,8 +1,9 @@
 //! How many Pods there are: creating what is missing, deleting what is too much or asked for.
 
 use super::Context;
-use super::create::{Ids, pod_body};
+use super::create::{Ids, claim_bodies, pod_body};
 use crate::budget::Loss;
+use crate::claim::held_as;
 use crate::effect::Effect;
 use crate::order::spread::{self, Rank};
 use crate::{Pod, order};
@@ -104,14 +105,20 @@ impl<'a> Context<'a> {
     fn create(&mut self) {
         let current = self.size.create_current as usize;
         let missing = current.saturating_add(self.size.create_update as usize);
-        let mut ids = Ids::new(self.s);
+        let mut ids = Ids::new(self.s, &self.claims);
         for n in 0..missing.min(self.s.effects_max) {
             let revision = if n < current {
                 &self.goal.current
             } else {
                 &self.goal.update
             };
-            let id = ids.next_id();
+            let (id, claims) = self.place(&mut ids);
+            if !claims.is_empty() {
+                // The Pod follows when they are seen. A crash between leaves an id without a Pod,
+                // which is the first to be used.
+                self.effects.extend(claims);
+                continue;
+            }
             let (name, body) = pod_body(self.s, revision, &id);
             let revision = revision.name().to_owned();
             self.effects.push(Effect::CreatePod {
@@ -119,6 +126,23 @@ impl<'a> Context<'a> {
                 revision,
                 body,
             });
+        }
+    }
+
+    /// The next id for a Pod, and the claims that it lacks. An id of which a claim's name is taken
+    /// by somebody else is passed over.
+    fn place(&self, ids: &mut Ids) -> (String, Vec<Effect>) {
+        loop {
+            let id = ids.next_id();
+            let bodies = claim_bodies(self.s, &id).into_iter();
+            let lacking: Vec<_> = bodies
+                .filter(|(name, _)| !self.claims.has(&id, name))
+                .collect();
+            let is_foreign = |(name, _): &(String, _)| self.s.held.contains_key(&held_as(name));
+            if !lacking.iter().any(is_foreign) {
+                let create = |(name, body)| Effect::CreateClaim { name, body };
+                return (id, lacking.into_iter().map(create).collect());
+            }
         }
     }
 }

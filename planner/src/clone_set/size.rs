@@ -57,7 +57,8 @@ impl Census {
 }
 
 impl Size {
-    /// `awaited` places are taken already: by orphans about to be adopted.
+    /// `awaited` places are taken already: by orphans about to be adopted, and by the claims of Pods
+    /// that are on their way out.
     pub(crate) fn of(goal: &Goal, pods: &[PodView<'_>], awaited: u32) -> Self {
         let census = Census::of(pods);
         let surge = surge(goal, &census);
@@ -76,6 +77,12 @@ impl Size {
             limited: missing - may,
             surplus: active.saturating_sub(wanted),
         }
+    }
+
+    /// Whether there are as many Pods as wanted.
+    pub(super) fn is_even(&self) -> bool {
+        let missing = [self.create_current, self.create_update, self.limited];
+        missing == [0; 3] && self.surplus == 0
     }
 
     /// How `pods` have to change revision in place of, or beside, the Pods that are being made:

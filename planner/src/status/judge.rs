@@ -7,7 +7,7 @@ use apis::update_strategy::UpdateStrategyType;
 
 use super::{Counts, Judgement, ROLLED_BACK};
 use crate::Snapshot;
-use crate::clone_set::{Goal, PodView, Size};
+use crate::clone_set::{Claims, Goal, PodView, Size};
 use crate::reason::Reason;
 
 pub(super) fn judge(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>], counts: &Counts) -> Judgement {
@@ -70,6 +70,13 @@ fn outstanding(
                 message,
                 "; scaleStrategy.maxUnavailable ({max}) lets no more be added until others are \
                  available"
+            );
+        }
+        let awaited = Claims::new(s).awaited(s);
+        if awaited > 0 {
+            let _ = write!(
+                message,
+                "; {awaited} wait for claims of Pods that are going"
             );
         }
         return Some(Judgement::working("Scaling", message));

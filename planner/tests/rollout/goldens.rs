@@ -8,6 +8,7 @@ use serde_json::json;
 use model::world::World;
 
 mod batches;
+mod claims;
 mod hooks;
 mod order;
 mod resize;

@@ -16,6 +16,8 @@ enum Event {
     Replicas(u32),
     Rolling(&'static str, Value),
     ScaleMax(Value),
+    Claims(bool),
+    Reuse(bool),
     OnDelete(bool),
     Image(&'static str),
     Env(u32),
@@ -85,6 +87,8 @@ fn user() -> impl Strategy<Value = Event> {
         1 => share().prop_map(|v| Event::Rolling("maxUnavailable", v)),
         2 => share().prop_map(|v| Event::Rolling("maxSurge", v)),
         1 => share().prop_map(Event::ScaleMax),
+        2 => prop::bool::weighted(0.8).prop_map(Event::Claims),
+        1 => any::<bool>().prop_map(Event::Reuse),
         1 => any::<bool>().prop_map(|v| Event::Rolling("paused", json!(v))),
         1 => prop::sample::select(&POLICIES[..])
             .prop_map(|v| Event::Rolling("podUpdatePolicy", json!(v))),
@@ -153,6 +157,14 @@ fn happen(world: &mut World, event: Event) {
         }
         Event::ScaleMax(value) => world.edit("scale maxUnavailable", |spec| {
             spec["scaleStrategy"]["maxUnavailable"] = value;
+        }),
+        Event::Claims(yes) => world.edit("claims", |spec| {
+            let template = json!({"metadata": {"name": "data"}, "spec": {}});
+            let templates = if yes { json!([template]) } else { json!([]) };
+            spec["volumeClaimTemplates"] = templates;
+        }),
+        Event::Reuse(yes) => world.edit("reuse", |spec| {
+            spec["scaleStrategy"]["enablePVCReuse"] = yes.into();
         }),
         Event::OnDelete(yes) => world.edit("type", |spec| {
             let kind = if yes { "OnDelete" } else { "RollingUpdate" };
@@ -324,6 +336,18 @@ fn run(events: Vec<Event>, is_old: bool) {
     assert!(world.is_ready(), "{:?}", world.status());
     let replicas = world.valid().replicas as usize;
     assert_eq!(world.images(), vec!["web:9"; replicas]);
+    for claim in world.server.claims.values() {
+        let name = claim["metadata"]["name"].as_str().unwrap();
+        let has_pod = world
+            .server
+            .pods
+            .keys()
+            .any(|pod| name.ends_with(pod.as_str()));
+        assert!(
+            has_pod,
+            "{name} is left, though claims are not to be reused"
+        );
+    }
 }
 
 /// `CASES=20000` looks harder.

@@ -221,6 +221,22 @@ impl Server {
         Some(self.store(Resource::Pods, name, pod))
     }
 
+    /// What the garbage collector does: claims go with the Pods that own them.
+    pub fn collect_claims(&mut self) -> Vec<String> {
+        let uid = |object: &Value| object["metadata"]["uid"].clone();
+        let pods: Vec<Value> = self.pods.values().map(uid).collect();
+        let is_lost = |claim: &Value| {
+            let owner = &claim["metadata"]["ownerReferences"][0];
+            owner["kind"] == "Pod" && !pods.contains(&owner["uid"])
+        };
+        let lost = self.claims.iter().filter(|(_, claim)| is_lost(claim));
+        let names: Vec<String> = lost.map(|(name, _)| name.clone()).collect();
+        for name in &names {
+            self.claims.remove(name);
+        }
+        names
+    }
+
     /// Stores what the kubelet or the scheduler writes.
     pub fn write_status(&mut self, name: &str, pod: Value) {
         self.store(Resource::PodsStatus, name, pod);

@@ -88,6 +88,13 @@ impl Timeline {
         self.step(&text, cells);
     }
 
+    pub fn collected(&mut self, claim: &str, server: &Server) {
+        if !self.is_off {
+            let cells = self.cells(server);
+            self.step(&format!("collected {claim}"), cells);
+        }
+    }
+
     pub fn kubelet(&mut self, server: &Server) {
         if self.is_off {
             return;
@@ -137,6 +144,11 @@ impl Timeline {
         pods.sort_by_key(|p| p["metadata"]["uid"].as_str());
         for pod in pods {
             learn(&mut self.pods, &pod["metadata"]["name"]);
+        }
+        for claim in server.claims.values() {
+            let id = claim["metadata"]["labels"]["apps.kruise.io/cloneset-instance-id"].as_str();
+            let name = id.map(|id| format!("web-{id}"));
+            learn(&mut self.pods, &name.into());
         }
         let cell = |name: &String| match server.pods.get(name) {
             Some(pod) => self.translate(&describe(pod)),
@@ -198,7 +210,7 @@ fn line(text: &str, cells: &[String], width: usize) -> String {
 }
 
 fn learn(known: &mut Vec<String>, name: &Value) {
-    let name = name.as_str().unwrap().to_owned();
+    let name = name.as_str().unwrap_or_default().to_owned();
     if !known.contains(&name) {
         known.push(name);
     }

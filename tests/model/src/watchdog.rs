@@ -78,6 +78,7 @@ impl Watchdog {
         if let Some(before) = before {
             hooks::check(&self.lifecycle, effect, before);
         }
+        check_claims(effect, after);
         if effect.request().resource == Resource::Pods {
             check_drained(before, after.pods.get(name));
         }
@@ -164,5 +165,22 @@ fn check_drained(before: Option<&Value>, after: Option<&Value>) {
     let gated = before["spec"]["readinessGates"].is_array();
     if before["spec"] != after["spec"] && gated {
         assert!(!is_ready(before), "patched while it served: {before}");
+    }
+}
+
+/// A Pod is made when its claims are there, and no claim is deleted under a Pod.
+fn check_claims(effect: &Effect, after: &Server) {
+    if let Effect::CreatePod { body, .. } = effect {
+        let volumes = body["spec"]["volumes"].as_array();
+        for volume in volumes.into_iter().flatten() {
+            if let Some(name) = volume["persistentVolumeClaim"]["claimName"].as_str() {
+                let claim = &after.claims[name];
+                assert_eq!(claim["metadata"]["ownerReferences"][0]["uid"], "set-uid");
+            }
+        }
+    }
+    if let Effect::DeleteClaim { target } = effect {
+        let is_its = |name: &&String| target.name.ends_with(name.as_str());
+        assert_eq!(after.pods.keys().find(is_its), None, "{target:?} is in use");
     }
 }

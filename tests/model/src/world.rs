@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use apis::{CloneSet, CloneSetStatus, Valid};
 use jiff::SignedDuration;
-use planner::{Effect, Plan, Pod, Revision, Snapshot};
+use planner::effect::Resource;
+use planner::{Claim, Effect, Plan, Pod, Revision, Snapshot};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -132,7 +133,13 @@ impl World {
                 .filter(|pod| !controlled(pod))
                 .map(decode)
                 .collect(),
-            claims: Vec::new(),
+            claims: self
+                .server
+                .claims
+                .values()
+                .filter(|c| c["metadata"]["ownerReferences"][0]["uid"] == "set-uid")
+                .map(|c| Arc::new(Claim::deserialize(c).unwrap()))
+                .collect(),
             nodes: Vec::new(),
             revisions: revisions.into_iter().map(decode_revision).collect(),
             orphan_revisions: orphan_revisions.into_iter().map(decode_revision).collect(),
@@ -192,7 +199,7 @@ impl World {
         };
         watchdog.check(effect, &view, before.as_ref(), &self.server);
         self.timeline.effect(effect, &self.server);
-        if !name_is_revision(effect) {
+        if is_of_pod(effect) {
             *self.writes.entry(name.clone()).or_default() += 1;
             match answer {
                 Some(pod) => self.view.insert(name, pod),
@@ -215,6 +222,9 @@ impl World {
 
     pub fn tick(&mut self) {
         self.server.now += SignedDuration::from_secs(1);
+        for claim in self.server.collect_claims() {
+            self.timeline.collected(&claim, &self.server);
+        }
     }
 
     /// A second passes, and everybody acts once.
@@ -286,11 +296,9 @@ impl World {
     }
 }
 
-fn name_is_revision(effect: &Effect) -> bool {
+fn is_of_pod(effect: &Effect) -> bool {
     matches!(
-        effect,
-        Effect::CreateRevision { .. }
-            | Effect::RenumberRevision { .. }
-            | Effect::DeleteRevision { .. }
+        effect.request().resource,
+        Resource::Pods | Resource::PodsStatus | Resource::PodsResize
     )
 }
