@@ -6,6 +6,7 @@ mod ahead;
 mod batches;
 mod broken;
 mod canary;
+mod claims;
 mod crash;
 mod hooks;
 mod in_place;

@@ -142,6 +142,7 @@ fn pick(world: &World, n: usize) -> Option<String> {
     world.server.pods.keys().nth(n % count).cloned()
 }
 
+#[allow(clippy::too_many_lines, reason = "one arm per event")]
 fn happen(world: &mut World, event: Event) {
     match event {
         Event::Replicas(n) => world.edit("replicas", |spec| spec["replicas"] = n.into()),
