@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::validation::{FieldErrorKind, Valid};
+use crate::validation::Valid;
 
 fn spec() -> Value {
     json!({
@@ -114,13 +114,6 @@ fn everything_that_is_wrong_is_told_at_once() {
     spec["replicas"] = json!(-3);
     spec["template"]["spec"]["restartPolicy"] = json!("OnFailure");
     assert_eq!(check(spec).unwrap_err().len(), 3);
-}
-
-#[test]
-fn a_field_whose_behaviour_is_not_built_is_refused_and_never_ignored() {
-    let reuse = with("/scaleStrategy/enablePVCReuse", json!(true));
-    let error = refused(reuse, "spec.scaleStrategy.enablePVCReuse");
-    assert_eq!(error.kind, FieldErrorKind::Unsupported);
 }
 
 #[test]
