@@ -156,22 +156,25 @@ async fn a_spec_that_makes_no_sense_is_refused_with_its_path_and_nothing_is_done
     let (stage, _client, shop) = crate::shop("refused").await;
     let _quiet = stage.share().await;
     let mut bad = spec(2);
-    bad["updateStrategy"]["rollingUpdate"]["partition"] = json!("half");
-    bad["lifecycle"] = json!({"preDelete": {"labelsHandler": {"hold": "true"}}});
+    // The schema cannot look into the template, nor compare two fields that may be missing.
+    bad["template"]["spec"]["restartPolicy"] = json!("Never");
+    bad["minReadySeconds"] = json!(10);
+    bad["progressDeadlineSeconds"] = json!(5);
     shop.create(bad).await;
     let status = shop
         .status("stalled", |s| condition(s, "Stalled").0 == "True")
         .await;
     let (_, reason, message) = condition(&status, "Stalled");
     assert_eq!(reason, "InvalidSpec");
-    assert!(
-        message.contains("spec.updateStrategy.rollingUpdate.partition"),
-        "{message}"
-    );
-    assert!(message.contains("spec.lifecycle"), "{message}");
+    for path in [
+        "spec.template.spec.restartPolicy",
+        "spec.progressDeadlineSeconds",
+    ] {
+        assert!(message.contains(path), "{message}");
+    }
     assert!(shop.pods().await.is_empty(), "nothing is done for it");
-    shop.rolling("partition", json!(0)).await;
-    shop.change(json!({"lifecycle": null})).await;
+    shop.template("/spec/restartPolicy", json!("Always")).await;
+    shop.change(json!({"minReadySeconds": 0})).await;
     shop.ready().await;
     assert_eq!(shop.pods().await.len(), 2);
     shop.close().await;

@@ -22,6 +22,8 @@ pub(super) struct Warming<'a> {
     /// The answer that every Pod with the same wish gets.
     answers: BTreeMap<String, Option<Reason>>,
     at_work: u32,
+    /// When the first of those at work makes room for another one, at the latest.
+    room_at: Option<Timestamp>,
     updated_ready: u32,
 }
 
@@ -32,13 +34,14 @@ impl<'a> Warming<'a> {
         let warmers: BTreeMap<&str, &Pod> = warmers.map(|p| (p.name(), &**p)).collect();
         let timeout = s.set.warm.map_or(0, |warm| warm.timeout_seconds);
         // One that takes too long makes room for others: a single node never stops all.
-        let busy = |pod: &&&Pod| {
-            let late = until(pod, timeout).is_none_or(|until| until <= s.now);
-            !late && !pod.is_terminating() && warm::is_at_work(pod)
+        let busy_until = |pod: &&Pod| {
+            let until = until(pod, timeout).filter(|until| *until > s.now)?;
+            (!pod.is_terminating() && warm::is_at_work(pod)).then_some(until)
         };
-        let at_work = warmers.values().filter(busy).count();
+        let at_work: Vec<Timestamp> = warmers.values().filter_map(busy_until).collect();
         Self {
-            at_work: u32::try_from(at_work).unwrap_or(u32::MAX),
+            at_work: u32::try_from(at_work.len()).unwrap_or(u32::MAX),
+            room_at: at_work.into_iter().min(),
             updated_ready: u32::try_from(ready.count()).unwrap_or(u32::MAX),
             warmers,
             answers: BTreeMap::new(),
@@ -89,6 +92,9 @@ impl Context<'_> {
             };
         }
         if self.warming.at_work >= settings.parallelism {
+            if let Some(room_at) = self.warming.room_at {
+                self.wake(room_at);
+            }
             return Some(waiting);
         }
         self.warming.at_work += 1;
