@@ -45,8 +45,12 @@ image: ## Build the container image IMG with docker
 	docker build -t $(IMG) .
 
 .PHONY: bench
-bench: ## Measure single Pods and whole rollouts against what the cluster could do at best
+bench: ## Measure decisions, single Pods and whole rollouts; the latter against what the cluster can do at best
 	@scripts/bench
+
+.PHONY: bench-planner
+bench-planner: ## Measure a decision about a set of 5,000 Pods only
+	@scripts/bench planner
 
 .PHONY: bench-rollout
 bench-rollout: ## Measure a rollout of 1,000 Pods on fake nodes only

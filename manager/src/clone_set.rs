@@ -45,7 +45,7 @@ impl Controller {
                     return (self.refuse(key, &set, &old, &errors).await, thought);
                 }
             };
-            let plan = planner::clone_set::plan(&snapshot);
+            let plan = self.plan(key, &snapshot);
             thought += started.elapsed();
             if let Err(error) = plan.check() {
                 tracing::error!(%key, %error, "the planner broke its budget: this is a bug");
@@ -63,7 +63,17 @@ impl Controller {
     fn forget(&self, key: &Key) {
         self.holds.lock().forget(key);
         self.status_written.lock().remove(key);
+        self.memos.lock().remove(key);
         self.metrics.forget_set(&key.namespace, &key.name);
+    }
+
+    /// Decides, or remembers what was decided. A key is worked on by one worker at a time, so
+    /// nobody else asks for its memo meanwhile.
+    fn plan(&self, key: &Key, snapshot: &Snapshot) -> Arc<Plan> {
+        let mut memo = self.memos.lock().remove(key).unwrap_or_default();
+        let plan = memo.plan(snapshot);
+        self.memos.lock().insert(key.clone(), memo);
+        plan
     }
 
     /// Everything a decision may look at, read once.
@@ -130,18 +140,20 @@ impl Controller {
         key: &Key,
         set: &CachedSet,
         old: &CloneSetStatus,
-        plan: Plan,
+        mut plan: Arc<Plan>,
     ) -> Pass {
+        // A plan that is remembered, and so shared, has no effects.
+        let effects = Arc::get_mut(&mut plan).map(|plan| std::mem::take(&mut plan.effects));
+        let effects = effects.unwrap_or_default();
         let Plan {
-            effects,
             status,
             wake_at,
             pods,
             ..
-        } = plan;
+        } = &*plan;
         self.count_reasons(key, pods.iter().map(|(_, reason)| reason.as_str()));
-        for (pod, reason) in &pods {
-            tracing::debug!(%key, pod, reason = reason.as_str(), detail = %reason, "Pod");
+        for (pod, reason) in pods {
+            tracing::debug!(%key, pod = pod.name(), reason = reason.as_str(), detail = %reason, "Pod");
         }
         let effects = self.allowed(key, effects);
         let is_stale = if effects.iter().all(Effect::is_step) {
@@ -153,7 +165,7 @@ impl Controller {
         };
         let generation = set.meta().generation.unwrap_or_default();
         let outcome = self.outcome(key);
-        let status = report::with_outcome(status, &outcome, generation, Timestamp::now());
+        let status = report::with_outcome(status.clone(), &outcome, generation, Timestamp::now());
         let reported = self.report(key, set, old, &status).await;
         let wake = wake_at
             .map(until)

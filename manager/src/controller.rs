@@ -9,7 +9,7 @@ use apis::CloneSet;
 use futures::FutureExt;
 use kube::core::DeserializeGuard;
 use parking_lot::{Mutex, RwLock};
-use planner::{Claim, Node, Pod, Revision};
+use planner::{Claim, Memo, Node, Pod, Revision};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +47,7 @@ pub struct Controller {
     pub(crate) metrics: Metrics,
     pub(crate) holds: Mutex<Holds>,
     pub(crate) status_written: Mutex<HashMap<Key, Instant>>,
+    pub(crate) memos: Mutex<HashMap<Key, Memo>>,
     pub(crate) effects_max: usize,
     pub(crate) queue: Arc<Queue<Key>>,
     pub(crate) flights: Arc<Flights>,
@@ -123,6 +124,7 @@ impl Controller {
             metrics,
             holds: Mutex::default(),
             status_written: Mutex::default(),
+            memos: Mutex::default(),
             effects_max,
             flights: Arc::default(),
             tasks: Tasks::default(),

@@ -143,14 +143,12 @@ fn sooner(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
     a.into_iter().chain(b).min()
 }
 
-/// Every Pod with its reason, by name.
-fn reasons(pods: Vec<PodView<'_>>) -> Vec<(String, Reason)> {
-    let mut reasons: Vec<_> = pods
-        .into_iter()
-        .map(|p| (p.pod.name().to_owned(), p.reason))
-        .collect();
-    reasons.sort_by(|a, b| a.0.cmp(&b.0));
-    reasons
+/// Every Pod with its reason.
+fn reasons(pods: Vec<PodView<'_>>) -> Vec<(Arc<Pod>, Reason)> {
+    let mut reasons: Vec<_> = pods.into_iter().map(|p| (p.index, p)).collect();
+    reasons.sort_unstable_by_key(|(index, _)| *index);
+    let reason = |(_, p): (usize, PodView<'_>)| (Arc::clone(p.shared), p.reason);
+    reasons.into_iter().map(reason).collect()
 }
 
 fn goal(s: &Snapshot, update: Arc<Revision>) -> Goal {
@@ -245,16 +243,27 @@ impl<'a> Context<'a> {
             s.revisions.iter().map(|r| (r.hash(), r)).collect();
         let mut pods: Vec<PodView<'a>> = owned
             .iter()
-            .map(|pod| PodView::new(s, goal, pod, &by_hash))
+            .enumerate()
+            .map(|(index, pod)| PodView {
+                index,
+                ..PodView::new(s, goal, pod, &by_hash)
+            })
             .collect();
-        sequence::arrange(s, goal, &mut pods);
-        // What was begun keeps its place: nobody else is chosen for it while the answer is out.
-        pods.sort_by_key(|p| p.fate != Fate::InFlight);
+        // Who goes first matters only where somebody goes: a hand edit is found with the targets.
+        let quiet = targets::is_quiet(goal, &pods);
+        if !quiet {
+            sequence::arrange(s, goal, &mut pods);
+            // What was begun keeps its place: nobody else is chosen for it while the answer is out.
+            pods.sort_by_key(|p| p.fate != Fate::InFlight);
+        }
         let surge = Size::of(goal, &pods, 0).surge;
         hooks::choose_leaving(goal, surge, &mut pods);
         let claims = Claims::new(s);
         let size = Size::of(goal, &pods, adopted.saturating_add(claims.awaited(s)));
         targets::assign(s, goal, &size, &mut pods);
+        if quiet && pods.iter().any(PodView::is_to_change) {
+            sequence::arrange(s, goal, &mut pods);
+        }
         let wake_at = pods.iter().filter_map(|p| p.look_at).min();
         let at_least = |standing| {
             let stays = |p: &&PodView<'_>| p.standing >= standing && p.fate != Fate::InFlight;

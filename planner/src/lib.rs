@@ -12,6 +12,7 @@ pub mod clone_set;
 pub mod effect;
 pub mod in_place;
 pub mod lifecycle;
+pub mod memo;
 pub mod metadata;
 pub mod node;
 pub mod order;
@@ -27,6 +28,7 @@ pub mod warm;
 
 pub use claim::Claim;
 pub use effect::Effect;
+pub use memo::Memo;
 pub use node::Node;
 pub use plan::Plan;
 pub use pod::Pod;

@@ -17,12 +17,7 @@ pub mod spread;
 type Worth = (bool, u8, bool);
 
 fn worth(pod: &Pod) -> Worth {
-    let phase = match pod.status.phase.as_deref() {
-        Some("Pending") | None => 0,
-        Some("Running") => 2,
-        Some(_) => 1,
-    };
-    (pod.spec.node_name.is_some(), phase, pod.is_ready())
+    (pod.spec.node_name.is_some(), pod.stage(), pod.is_ready())
 }
 
 /// The latest time first; a time that is not known counts as now.

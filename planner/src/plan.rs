@@ -1,14 +1,17 @@
 //! What a decision comes to: writes, status, when to look again.
 
+use std::sync::Arc;
+
 use apis::CloneSetStatus;
 use jiff::Timestamp;
 
+use crate::Pod;
 use crate::budget::Budget;
 use crate::effect::{Disruption, Effect};
 use crate::reason::Reason;
 
 /// Everything to do about one snapshot.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Plan {
     /// Writes, in the order in which they matter.
     pub effects: Vec<Effect>,
@@ -16,8 +19,8 @@ pub struct Plan {
     pub status: CloneSetStatus,
     /// Look again then, even if nothing happens.
     pub wake_at: Option<Timestamp>,
-    /// Every Pod with its one reason, by name.
-    pub pods: Vec<(String, Reason)>,
+    /// Every Pod with its one reason, as the snapshot has them.
+    pub pods: Vec<(Arc<Pod>, Reason)>,
     /// What the effects may take away, as it was before any was chosen.
     pub budget: Budget,
 }

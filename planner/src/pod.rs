@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::in_place;
+
 mod known;
 
 /// A Pod, projected. What the methods say is what was found when it was decoded: to change a Pod,
@@ -47,6 +49,7 @@ impl From<Wire> for Pod {
         };
         pod.shrink();
         pod.known = known::Known::of(&pod);
+        pod.known.is_settled = in_place::progress(&pod) == in_place::Progress::Done;
         pod
     }
 }
@@ -358,6 +361,16 @@ impl Pod {
     /// What an in-place update left on it.
     pub fn in_place_state(&self) -> Option<&InPlaceState> {
         self.known.record.as_deref()
+    }
+
+    /// Everything runs as its record says.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.known.is_settled
+    }
+
+    /// How far it has come: not begun, in between, or running.
+    pub(crate) fn stage(&self) -> u8 {
+        self.known.stage
     }
 
     /// Labelled for deletion.

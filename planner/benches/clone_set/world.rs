@@ -1,7 +1,7 @@
 //! A large set as a user would have it: three containers, a native sidecar, ten labels and five
 //! annotations on every Pod, and records of earlier updates in place on half of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use apis::{CloneSet, Valid, names};
@@ -46,13 +46,16 @@ impl World {
             Shape::AtRest => "0%",
             Shape::Rollout => "50%",
         };
+        let mut pods: Vec<_> = (0..pods).map(of).collect();
+        // As the cache gives them.
+        pods.sort_by(|a, b| a.name().cmp(b.name()));
         let mut world = Self {
             set: set(
-                pods,
+                pods.len(),
                 partition,
                 if shape == Shape::AtRest { NEW } else { OLD },
             ),
-            pods: (0..pods).map(of).collect(),
+            pods,
             revisions: vec![revision(OLD, 1), revision(NEW, 2)],
         };
         let status = planner::clone_set::plan(&world.snapshot()).status;
@@ -75,8 +78,9 @@ impl World {
             revisions: self.revisions.clone(),
             orphan_revisions: Vec::new(),
             held: BTreeMap::new(),
-            in_flight: std::collections::BTreeSet::new(),
-            effects_max: 500,
+            in_flight: BTreeSet::new(),
+            // What the manager carries out by default.
+            effects_max: 128,
         }
     }
 }

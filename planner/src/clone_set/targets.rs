@@ -6,8 +6,9 @@ use apis::lifecycle::State;
 use apis::update_strategy::{PodUpdatePolicy, UpdateStrategyType};
 
 use super::size::Size;
-use super::{Goal, PodView};
+use super::{Fate, Goal, PodView};
 use crate::in_place::{self, Way};
+use crate::pod::Gate;
 use crate::reason::Reason;
 use crate::{Revision, Snapshot};
 
@@ -69,6 +70,16 @@ pub(super) fn assign(s: &Snapshot, goal: &Goal, size: &Size, pods: &mut [PodView
             p.reason = Reason::of_refusal(error);
         }
     }
+}
+
+/// Every Pod there should be is at the update revision and available, and none is asked for.
+pub(super) fn is_quiet(goal: &Goal, pods: &[PodView<'_>]) -> bool {
+    let rests = |p: &PodView<'_>| {
+        let in_service = matches!(p.pod.gate(), Gate::Open | Gate::Missing);
+        let undisturbed = !p.specified && !p.held && p.fate == Fate::Stays;
+        p.updated && p.is_available() && in_service && undisturbed
+    };
+    goal.kept() == 0 && pods.len() == goal.replicas as usize && pods.iter().all(rests)
 }
 
 /// Sends the first `left` Pods that are on the other side of the partition to `target`. One that

@@ -47,6 +47,10 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct PodView<'a> {
     pub(crate) pod: &'a Pod,
+    /// The same, to be kept beyond the decision.
+    pub(crate) shared: &'a Arc<Pod>,
+    /// Its place among the Pods of the set, as the snapshot has them.
+    pub(crate) index: usize,
     /// Labelled with the update revision.
     pub(crate) updated: bool,
     /// How it stands.
@@ -79,7 +83,7 @@ impl<'a> PodView<'a> {
     pub(super) fn new(
         s: &Snapshot,
         goal: &Goal,
-        pod: &'a Pod,
+        pod: &'a Arc<Pod>,
         by_hash: &BTreeMap<&str, &Arc<Revision>>,
     ) -> Self {
         let hash = pod.revision_hash();
@@ -112,6 +116,8 @@ impl<'a> PodView<'a> {
         };
         let mut view = Self {
             pod,
+            shared: pod,
+            index: 0,
             updated: hash == Some(goal.update.hash()),
             standing,
             fate: if s.in_flight.contains(pod.uid()) {
@@ -160,6 +166,12 @@ impl<'a> PodView<'a> {
     /// Counts as available.
     pub(crate) fn is_available(&self) -> bool {
         self.standing == Standing::Available
+    }
+
+    /// It has a target, and is not there.
+    pub(crate) fn is_to_change(&self) -> bool {
+        let target = self.target.as_ref();
+        target.is_some_and(|(_, way)| *way != Way::Arrived)
     }
 
     /// What is lost when it is drained or deleted now.

@@ -24,6 +24,11 @@ fn pod(spec: &str, generation: i64, status: Value, record: Value) -> Pod {
     serde_json::from_value(pod).unwrap()
 }
 
+/// The changed Pod as it would come from the API server.
+fn decoded(pod: &Pod) -> Pod {
+    serde_json::from_value(serde_json::to_value(pod).unwrap()).unwrap()
+}
+
 fn running(id: &str) -> Value {
     json!({"name": "main", "containerID": id, "imageID": "sha256:1", "image": "web:1",
         "state": {"running": {"startedAt": "2026-03-01T12:00:10Z"}}})
@@ -60,6 +65,7 @@ fn a_pod_without_a_record_is_done() {
 fn nothing_is_done_before_the_kubelet_has_seen_the_patch() {
     let mut pod = pod("web:2", 2, running("new"), ours("web:1"));
     pod.status.observed_generation = Some(1);
+    let pod = decoded(&pod);
     assert_eq!(progress(&pod), Progress::Unseen);
 }
 
@@ -117,7 +123,7 @@ fn a_record_of_openkruise_is_done_when_the_container_started_since() {
 fn a_record_of_openkruise_is_done_when_openkruise_opened_the_gate() {
     let mut pod = pod("web:2", 2, running("x"), theirs("2026-03-01T12:00:30Z"));
     pod.status.conditions[0].status = "True".into();
-    let pod: Pod = serde_json::from_value(serde_json::to_value(pod).unwrap()).unwrap();
+    let pod = decoded(&pod);
     assert_eq!(progress(&pod), Progress::Done);
 }
 

@@ -18,10 +18,13 @@ pub(super) struct Known {
     pub(super) gate: Gate,
     pub(super) ready_since: Option<Timestamp>,
     pub(super) restarts: i32,
+    pub(super) stage: u8,
     pub(super) is_ready: bool,
     pub(super) is_finished: bool,
     pub(super) is_named_for_deletion: bool,
     pub(super) waits_for_kruise: bool,
+    /// By the other facts: set last.
+    pub(super) is_settled: bool,
 }
 
 impl Known {
@@ -42,10 +45,16 @@ impl Known {
             gate: gate(pod),
             ready_since: since.map(|t| t.0).filter(|_| is_ready),
             restarts: pod.container_statuses().map(|s| s.restart_count).sum(),
+            stage: match phase {
+                Some("Pending") | None => 0,
+                Some("Running") => 2,
+                Some(_) => 1,
+            },
             is_ready,
             is_finished: matches!(phase, Some("Succeeded" | "Failed")),
             is_named_for_deletion: pod.labels().contains_key(names::SPECIFIED_DELETE_LABEL),
             waits_for_kruise: waits_for_kruise(pod),
+            is_settled: false,
         }
     }
 }

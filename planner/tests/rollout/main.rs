@@ -1,7 +1,7 @@
 //! Whole rollouts: the planner against a model of the API server and of the kubelet.
 //!
 //! The model is the crate `model` (`tests/model`); here are the suites: [`goldens`], [`broken`],
-//! [`random`], [`sums`], [`takeover`].
+//! [`random`], [`sums`], [`takeover`] and [`memo`].
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@
 
 mod broken;
 mod goldens;
+mod memo;
 mod nonsense;
 mod random;
 mod sums;

@@ -123,7 +123,7 @@ impl World {
             .revisions
             .values()
             .partition::<Vec<_>, _>(controlled);
-        let snapshot = Snapshot {
+        let mut snapshot = Snapshot {
             now: self.server.now,
             set: self.valid(),
             pods: self.view.values().filter(controlled).map(decode).collect(),
@@ -147,7 +147,11 @@ impl World {
             in_flight: std::collections::BTreeSet::new(),
             effects_max: 100,
         };
-        planner::clone_set::plan(&snapshot)
+        let plan = planner::clone_set::plan(&snapshot);
+        if plan.effects.is_empty() && snapshot.set.object().status.as_ref() == Some(&plan.status) {
+            assert_it_lasts(&mut snapshot, &plan);
+        }
+        plan
     }
 
     /// The plan for a changed spec, without changing it.
@@ -294,6 +298,21 @@ impl World {
         let uid = |p: &Value| p["metadata"]["uid"].as_str().map(str::to_owned);
         self.server.pods.values().filter_map(uid).collect()
     }
+}
+
+/// A plan with nothing to write is the same until it says to look again: `planner::Memo` answers
+/// with it until then.
+fn assert_it_lasts(snapshot: &mut Snapshot, plan: &Plan) {
+    let last = match plan.wake_at {
+        Some(at) => at - SignedDuration::from_nanos(1),
+        None => snapshot.now + SignedDuration::from_hours(24),
+    };
+    snapshot.now = last.max(snapshot.now);
+    let later = planner::clone_set::plan(snapshot);
+    assert_eq!(
+        *plan, later,
+        "time alone changed it, and it did not say when"
+    );
 }
 
 fn is_of_pod(effect: &Effect) -> bool {
