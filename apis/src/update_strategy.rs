@@ -151,7 +151,8 @@ pub struct InPlaceUpdateStrategy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::number_or_text")]
     pub image_pre_download_parallelism: Option<IntOrString>,
-    /// After how many seconds a pull ahead of the update is given up.
+    /// After how many seconds without a word from the node the update goes on without the pull.
+    /// Default: 600.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub image_pre_download_timeout_seconds: Option<i32>,

@@ -143,6 +143,12 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Cache<K> {
         self.state.read().owned(owner_uid)
     }
 
+    /// The objects whose controller owner has one of these UIDs.
+    pub fn owned_by_any<'u>(&self, owner_uids: impl Iterator<Item = &'u str>) -> Vec<Arc<K>> {
+        let state = self.state.read();
+        owner_uids.flat_map(|uid| state.owned(uid)).collect()
+    }
+
     /// The objects of the namespace that have no controller owner, by name.
     pub fn orphans(&self, namespace: &str) -> Vec<Arc<K>> {
         self.state.read().orphans(namespace)

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
 use planner::claim::is_held_as;
 use planner::status::{self as report, Outcome};
-use planner::{Effect, Node, Plan, Pod, Snapshot};
+use planner::{Claim, Effect, Node, Plan, Pod, Snapshot};
 use tokio::time::Instant;
 
 use crate::cache::Key;
@@ -96,16 +96,25 @@ impl Controller {
         Ok(Snapshot {
             now: Timestamp::now(),
             nodes: self.nodes_of(&set.template, &pods),
+            claims: self.claims_of(&uid, &pods),
             set,
             pods,
             orphans: self.pods.orphans(&key.namespace),
-            claims: self.claims.owned(&uid),
             revisions: self.revisions.owned(&uid),
             orphan_revisions: self.revisions.orphans(&key.namespace),
             held: self.holds.lock().held(key).0,
             effects_max: self.effects_max.saturating_sub(in_flight.len()),
             in_flight,
         })
+    }
+
+    /// The claims of the set, and those that its Pods were given.
+    fn claims_of(&self, set: &str, pods: &[Arc<Pod>]) -> Vec<Arc<Claim>> {
+        if self.claims.is_empty() {
+            return Vec::new();
+        }
+        let owners = std::iter::once(set).chain(pods.iter().map(|pod| pod.uid()));
+        self.claims.owned_by_any(owners)
     }
 
     /// The nodes of `pods`, where it matters what is known of them.

@@ -36,6 +36,15 @@ impl Claim {
         labels.get(names::INSTANCE_ID_LABEL).map(String::as_str)
     }
 
+    /// Who decides what becomes of it.
+    pub fn controller_uid(&self) -> Option<&str> {
+        let owners = self.metadata.owner_references.iter().flatten();
+        let controller = owners
+            .into_iter()
+            .find(|owner| owner.controller == Some(true));
+        controller.map(|owner| owner.uid.as_str())
+    }
+
     /// On its way out.
     pub fn is_terminating(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()

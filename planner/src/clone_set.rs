@@ -105,6 +105,7 @@ pub fn plan(s: &Snapshot) -> Plan {
 
     ctx.remove_finished();
     ctx.scale();
+    ctx.take_back_claims();
     ctx.tend_claims();
     ctx.update();
     ctx.finish_updates();
@@ -207,11 +208,13 @@ fn before_revision(
     }
 }
 
-/// The garbage collector deletes the Pods through their owner references; we only report.
+/// The garbage collector deletes the Pods through their owner references; we only report. Warmers
+/// are not for anybody to keep, also where the Pods are to stay behind.
 fn deleting(s: &Snapshot, goal: &Goal, owned: &[&Arc<Pod>]) -> Plan {
-    let ctx = Context::new(s, goal, owned, 0);
+    let mut ctx = Context::new(s, goal, owned, 0);
+    ctx.end_warmers();
     Plan {
-        effects: Vec::new(),
+        effects: std::mem::take(&mut ctx.effects),
         status: status::observe(s, goal, &ctx.pods),
         wake_at: None,
         pods: reasons(ctx.pods),
@@ -289,11 +292,17 @@ impl<'a> Context<'a> {
 
     /// Pods that ran to their end are replaced, and removed so that they do not pile up.
     fn remove_finished(&mut self) {
-        for p in &self.pods {
-            let is_done = p.pod.is_finished() && !p.pod.is_terminating();
-            if is_done && !p.held && !self.takes_claims(p.pod) {
+        for index in 0..self.pods.len() {
+            let p = &self.pods[index];
+            let pod = p.pod;
+            if !pod.is_finished() || pod.is_terminating() || p.held {
+                continue;
+            }
+            if let Some(waiting) = self.ask_to_delete(index) {
+                self.pods[index].reason = waiting;
+            } else if !self.takes_claims(pod) {
                 self.effects.push(Effect::DeletePod {
-                    target: Target::of(&p.pod.metadata),
+                    target: Target::of(&pod.metadata),
                     why: "it ran to its end".into(),
                     disruption: Disruption::None,
                 });

@@ -161,11 +161,12 @@ pub enum Effect {
         /// The claim.
         body: Value,
     },
-    /// Make a Pod the owner of its claim: the garbage collector deletes the claim with it.
+    /// Make a Pod the owner of its claim: the garbage collector deletes the claim with it. Or make
+    /// the set the owner again.
     HandClaim {
         /// Which claim.
         target: Target,
-        /// Where the set's owner reference stands.
+        /// Where the reference of its owner until now stands.
         index: usize,
         /// The owner reference to put there.
         owner: Value,

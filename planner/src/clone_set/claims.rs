@@ -7,18 +7,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use apis::names;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, Fate};
 use crate::effect::{Effect, Target};
 use crate::in_place::Way;
 use crate::reason::Reason;
-use crate::{Claim, Pod, Snapshot};
+use crate::{Claim, Pod, Snapshot, ownership};
 
-/// Claims whose controller is the set.
+/// The claims of a set and of its Pods.
 #[derive(Debug)]
 pub(crate) struct Claims<'a> {
+    /// Those whose controller is the set.
     by_id: BTreeMap<&'a str, Vec<&'a Claim>>,
+    /// Those that were handed to a Pod, by its UID.
+    handed: BTreeMap<&'a str, Vec<&'a Claim>>,
     /// Instance ids of Pods, terminating ones included.
     used: BTreeSet<&'a str>,
 }
@@ -26,8 +29,12 @@ pub(crate) struct Claims<'a> {
 impl<'a> Claims<'a> {
     pub(crate) fn new(s: &'a Snapshot) -> Self {
         let mut by_id: BTreeMap<&str, Vec<&Claim>> = BTreeMap::new();
+        let mut handed: BTreeMap<&str, Vec<&Claim>> = BTreeMap::new();
         for claim in &s.claims {
-            if let Some(id) = claim.instance_id() {
+            let controller = claim.controller_uid().unwrap_or_default();
+            if controller != s.uid() {
+                handed.entry(controller).or_default().push(claim);
+            } else if let Some(id) = claim.instance_id() {
                 by_id.entry(id).or_default().push(claim);
             }
         }
@@ -35,7 +42,17 @@ impl<'a> Claims<'a> {
         // Where there are no claims nobody asks.
         let pods = pods.filter(|_| !by_id.is_empty());
         let used = pods.filter_map(|pod| instance_id(pod)).collect();
-        Self { by_id, used }
+        Self {
+            by_id,
+            handed,
+            used,
+        }
+    }
+
+    /// Those that `pod` would take along.
+    fn handed_to(&self, pod: &Pod) -> Vec<&'a Claim> {
+        let claims = self.handed.get(pod.uid()).into_iter().flatten().copied();
+        claims.filter(|claim| !claim.is_terminating()).collect()
     }
 
     /// Those of `pod` that would outlive it.
@@ -116,7 +133,7 @@ impl Context<'_> {
         let claims = self.claims.of(pod);
         let mut wait = None;
         for claim in claims {
-            wait = Some(match hand(self.s, claim, pod) {
+            wait = Some(match hand(self.s, claim, self.s.uid(), of_pod(pod)) {
                 Ok(effect) => {
                     self.effects.push(effect);
                     Reason::Terminating
@@ -127,9 +144,33 @@ impl Context<'_> {
         wait
     }
 
+    /// A Pod that was given its claims to take along, and then is spared, gives them back: when it
+    /// is replaced later the next one is to have them.
+    pub(super) fn take_back_claims(&mut self) {
+        if self.claims.handed.is_empty() {
+            return;
+        }
+        for index in 0..self.pods.len() {
+            let p = &self.pods[index];
+            if !p.is_active() || p.leaving || p.fate != Fate::Stays {
+                continue;
+            }
+            for claim in self.claims.handed_to(p.pod) {
+                let owner = ownership::owner_reference(self.s);
+                if let Ok(effect) = hand(self.s, claim, self.pods[index].pod.uid(), owner) {
+                    self.push(|| effect);
+                }
+            }
+        }
+    }
+
     /// Before a Pod is deleted so that another takes its place: notes on it that its claims are for
     /// that one. Returns whether the Pod has to wait for that.
     fn keep_claims(&mut self, pod: &Pod, revision: &str) -> bool {
+        if !self.claims.handed_to(pod).is_empty() {
+            // They are on their way back.
+            return true;
+        }
         let must = !is_kept(pod) && !self.claims.of(pod).is_empty();
         if must {
             self.push(|| Effect::KeepClaims {
@@ -179,20 +220,25 @@ fn is_held(s: &Snapshot, claim: &Claim) -> bool {
     uid.is_some_and(|uid| s.held.contains_key(uid))
 }
 
-/// The effect that makes `pod` the controller of `claim`, in place of the set.
-fn hand(s: &Snapshot, claim: &Claim, pod: &Pod) -> Result<Effect, String> {
+/// The owner reference that makes `pod` a claim's controller.
+fn of_pod(pod: &Pod) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "name": pod.name(), "uid": pod.uid(),
+        "controller": true, "blockOwnerDeletion": true,
+    })
+}
+
+/// The effect that makes `owner` the controller of `claim`, in place of the one with UID `from`.
+fn hand(s: &Snapshot, claim: &Claim, from: &str, owner: Value) -> Result<Effect, String> {
     let metadata = &claim.metadata;
     if let Some(error) = metadata.uid.as_deref().and_then(|uid| s.held.get(uid)) {
         return Err(error.clone());
     }
     let mut owners = metadata.owner_references.iter().flatten();
-    let index = owners.position(|owner| owner.uid == s.uid());
+    let index = owners.position(|owner| owner.uid == from);
     Ok(Effect::HandClaim {
         target: Target::of(metadata),
         index: index.ok_or("the claim is not the set's")?,
-        owner: json!({
-            "apiVersion": "v1", "kind": "Pod", "name": pod.name(), "uid": pod.uid(),
-            "controller": true, "blockOwnerDeletion": true,
-        }),
+        owner,
     })
 }

@@ -82,14 +82,10 @@ impl Context<'_> {
 
     /// Deletes a Pod, once its hook lets it go. Returns its reason.
     pub(super) fn remove(&mut self, index: usize, why: &str) -> Reason {
-        let hook = self.hooks.pre_delete;
         let pod = self.pods[index].pod;
         let was_prepared = self.pods[index].state == State::PreparingDelete;
-        let reason = match hook.filter(|hook| holds(hook, pod)) {
-            Some(hook) => {
-                let waiting = self.prepare(index, hook, State::PreparingDelete);
-                waiting.unwrap_or(PRE_DELETE)
-            }
+        let reason = match self.ask_to_delete(index) {
+            Some(waiting) => waiting,
             None => match self.disrupt(index) {
                 Err(waiting) => waiting,
                 Ok(disruption) => {
@@ -111,6 +107,14 @@ impl Context<'_> {
             self.pods[index].fate = Fate::Leaving;
         }
         reason
+    }
+
+    /// Why the Pod, which is to be deleted, has to wait: the hook that holds it is asked first.
+    pub(super) fn ask_to_delete(&mut self, index: usize) -> Option<Reason> {
+        let pod = self.pods[index].pod;
+        let hook = self.hooks.pre_delete.filter(|hook| holds(hook, pod))?;
+        let waiting = self.prepare(index, hook, State::PreparingDelete);
+        Some(waiting.unwrap_or(PRE_DELETE))
     }
 
     /// Has the hook that holds a Pod prepare it, within the budget: from now on the Pod does not

@@ -95,6 +95,7 @@ impl<'a> Context<'a> {
     fn delete(&mut self, index: usize, why: &str) {
         // A Pod on its way out is not updated on top.
         self.pods[index].target = None;
+        self.pods[index].leaving = true;
         if self.pods[index].held {
             return;
         }

@@ -67,7 +67,7 @@ pub(crate) struct PodView<'a> {
     pub(crate) excluded: bool,
     /// Somebody wants exactly this Pod deleted.
     pub(crate) specified: bool,
-    /// It is to be deleted: specified, or prepared for it and still one too many.
+    /// It is to be deleted: specified, or one too many.
     pub(crate) leaving: bool,
     /// A write to it failed a moment ago.
     pub(crate) held: bool,

@@ -70,7 +70,10 @@ impl Timeline {
             Effect::Transition { state, .. } => format!("{name} is {}", state.as_str()),
             Effect::Resize { changes, .. } => format!("resize {name} ({})", changes.join(", ")),
             Effect::CreateClaim { .. } => format!("claim {name}"),
-            Effect::HandClaim { .. } => format!("claim {name} goes with its Pod"),
+            Effect::HandClaim { owner, .. } if owner["kind"] == "Pod" => {
+                format!("claim {name} goes with its Pod")
+            }
+            Effect::HandClaim { .. } => format!("claim {name} stays when its Pod goes"),
             Effect::DeleteClaim { .. } => format!("delete claim {name}"),
             Effect::KeepClaims { .. } => format!("keep the claims of {name}"),
             Effect::CreateWarmer { node, .. } => format!("warm {node}"),

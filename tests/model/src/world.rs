@@ -137,7 +137,7 @@ impl World {
                 .server
                 .claims
                 .values()
-                .filter(|c| c["metadata"]["ownerReferences"][0]["uid"] == "set-uid")
+                .filter(|claim| self.is_ours(claim))
                 .map(|c| Arc::new(Claim::deserialize(c).unwrap()))
                 .collect(),
             nodes: Vec::new(),
@@ -152,6 +152,13 @@ impl World {
             assert_it_lasts(&mut snapshot, &plan);
         }
         plan
+    }
+
+    /// Whether the controller of `claim` is the set or one of the Pods.
+    fn is_ours(&self, claim: &Value) -> bool {
+        let owner = &claim["metadata"]["ownerReferences"][0]["uid"];
+        let mut pods = self.server.pods.values();
+        owner == "set-uid" || pods.any(|pod| pod["metadata"]["uid"] == *owner)
     }
 
     /// The plan for a changed spec, without changing it.

@@ -177,6 +177,32 @@ fn finished_pods_are_replaced_and_removed() {
     assert!(world.is_ready());
 }
 
+/// Bug: whoever holds Pods before they are deleted was not asked about one that ran to its end.
+#[test]
+fn a_finished_pod_is_removed_when_its_hook_lets_it_go() {
+    let mut world = World::running(2, &in_place("InPlaceIfPossible"));
+    world.edit("a hook", |spec| {
+        spec["lifecycle"] = json!({"preDelete": {"finalizersHandler": ["shop/unregister"]}});
+    });
+    let name = names(&world)[0].clone();
+    let mut pod = world.server.pods[&name].clone();
+    pod["metadata"]["finalizers"] = json!(["shop/unregister"]);
+    pod["status"]["phase"] = "Failed".into();
+    world.server.write_status(&name, pod);
+    world.settle();
+    let pod = &world.server.pods[&name];
+    let state = &pod["metadata"]["labels"]["lifecycle.apps.kruise.io/state"];
+    assert_eq!(state, "PreparingDelete");
+    assert!(reasons(&world).contains(&"WaitingHook".to_owned()));
+    assert_eq!(world.server.pods.len(), 3, "another one serves meanwhile");
+    let mut pod = pod.clone();
+    pod["metadata"]["finalizers"] = json!([]);
+    world.server.write_status(&name, pod);
+    world.settle();
+    assert!(!world.server.pods.contains_key(&name));
+    assert_eq!(world.server.pods.len(), 2);
+}
+
 #[test]
 fn named_pods_are_deleted_within_the_budget_and_replaced() {
     let mut world = World::running(3, &in_place("InPlaceIfPossible"));

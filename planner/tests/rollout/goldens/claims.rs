@@ -182,3 +182,43 @@ fn an_instance_whose_claim_is_going_is_not_used() {
     assert!(!pods(&world).contains(&pod));
     assert_eq!(pods(&world).len(), 1);
 }
+
+/// Bug: the claims of a Pod that was to be deleted, and then was spared, stayed the Pod's own, and
+/// were lost when it was replaced later.
+#[test]
+fn a_pod_that_is_spared_gives_its_claims_back() {
+    let mut world = with_claims(2, &json!({"maxUnavailable": 1}), false);
+    let before = claims(&world);
+    let owners = |world: &World| -> Vec<Value> {
+        let claims = world.server.claims.values();
+        let owner = |c: &Value| c["metadata"]["ownerReferences"][0]["kind"].clone();
+        claims.map(owner).collect()
+    };
+    world.edit("replicas 1", |spec| spec["replicas"] = 1.into());
+    world.reconcile();
+    assert!(owners(&world).contains(&json!("Pod")), "about to go");
+    world.edit("replicas 2", |spec| spec["replicas"] = 2.into());
+    world.settle();
+    assert_eq!(owners(&world), ["CloneSet"; 2]);
+    world.set_image("web:2");
+    world.settle();
+    assert_eq!(world.images(), ["web:2"; 2]);
+    assert_eq!(claims(&world), before, "the very same volumes");
+    assert_eq!(world.plan().effects, []);
+}
+
+/// Bug: as above, and the template changed before anything was given back.
+#[test]
+fn a_pod_that_is_spared_is_replaced_only_after_it_gave_its_claims_back() {
+    let mut world = with_claims(2, &json!({"maxUnavailable": 2}), false);
+    let before = claims(&world);
+    world.edit("replicas 0", |spec| spec["replicas"] = 0.into());
+    world.reconcile();
+    world.edit("replicas 2, another image", |spec| {
+        spec["replicas"] = 2.into();
+        spec["template"]["spec"]["containers"][0]["image"] = "web:2".into();
+    });
+    world.settle();
+    assert_eq!(world.images(), ["web:2"; 2]);
+    assert_eq!(claims(&world), before, "the very same volumes");
+}

@@ -178,3 +178,18 @@ fn first_pods_are_updated_without_and_broken_pods_always() {
     broken.settle();
     assert!(!broken.writes.keys().any(|name| name.contains("-warm-")));
 }
+
+/// Bug: `--cascade=orphan` left warmers behind that nobody would ever delete.
+#[test]
+fn warmers_go_when_the_set_goes() {
+    let mut world = world(&json!({"imagePreDownloadParallelism": 2}));
+    world.set_image("web:2");
+    run(&mut world, 2);
+    assert!(warmers(&world) > 0);
+    world.set["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z".into();
+    world.set["metadata"]["finalizers"] = json!(["orphan"]);
+    let effects = world.plan().effects;
+    assert_eq!(effects.len(), warmers(&world));
+    let ends = |effect: &Effect| matches!(effect, Effect::DeleteWarmer { .. });
+    assert!(effects.iter().all(ends), "{effects:?}");
+}
