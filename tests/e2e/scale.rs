@@ -1,9 +1,10 @@
 //! How many Pods there are.
 
-use harness::eventually;
 use harness::shop::{condition, container, identities, spec};
+use harness::{Shop, eventually};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,15 +24,7 @@ async fn kubectl_scale_adds_and_removes_pods() {
         tokio::task::block_in_place(|| stage.cluster.kubectl(&args)).expect("kubectl scale");
         let status = shop.ready().await;
         assert_eq!(status.replicas, replicas);
-        eventually("as many Pods as asked", async || {
-            let pods = shop.pods().await.len();
-            if i32::try_from(pods) == Ok(replicas) {
-                Ok(())
-            } else {
-                Err(format!("{pods}"))
-            }
-        })
-        .await;
+        has_pods(&shop, usize::try_from(replicas).expect("a count")).await;
     }
     shop.close().await;
 }
@@ -49,6 +42,42 @@ async fn an_autoscaler_reads_replicas_and_selector_from_the_scale_subresource() 
         (2, Some("app=web"))
     );
     shop.close().await;
+}
+
+/// Outside its bounds an autoscaler acts without any metrics.
+#[tokio::test]
+async fn an_autoscaler_holds_the_set_within_its_bounds() {
+    let (stage, client, shop) = crate::shop("autoscaler").await;
+    let _quiet = stage.share().await;
+    shop.create_ready(spec(1)).await;
+    let scalers: Api<HorizontalPodAutoscaler> = Api::namespaced(client, &shop.namespace);
+    let scaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web"},
+        "spec": {"minReplicas": 2, "maxReplicas": 3,
+            "scaleTargetRef": {"apiVersion": "apps.kruise.io/v1beta1", "kind": "CloneSet", "name": "web"},
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu",
+                "target": {"type": "Utilization", "averageUtilization": 50}}}]}});
+    let scaler = serde_json::from_value(scaler).expect("an autoscaler");
+    let done = scalers.create(&PostParams::default(), &scaler).await;
+    done.expect("a created autoscaler");
+    has_pods(&shop, 2).await;
+    let bounds = Patch::Merge(json!({"spec": {"minReplicas": 1, "maxReplicas": 1}}));
+    let done = scalers.patch("web", &PatchParams::default(), &bounds).await;
+    done.expect("a patched autoscaler");
+    has_pods(&shop, 1).await;
+    shop.close().await;
+}
+
+async fn has_pods(shop: &Shop, wanted: usize) {
+    eventually("as many Pods as asked", async || {
+        let pods = shop.pods().await.len();
+        if pods == wanted {
+            Ok(())
+        } else {
+            Err(format!("{pods}"))
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
