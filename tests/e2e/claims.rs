@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use harness::shop::{image, spec};
 use harness::{Shop, Stage, eventually};
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
-use kube::api::{Api, ListParams, PostParams};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
@@ -36,6 +36,25 @@ async fn claims(shop: &Shop) -> BTreeSet<String> {
         .iter()
         .filter(|c| c.metadata.deletion_timestamp.is_none());
     live.map(ResourceExt::name_any).collect()
+}
+
+/// As if `pod` were about to go, and to take its claim along.
+async fn hand_to(shop: &Shop, pod: &Pod) {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(shop.client.clone(), &shop.namespace);
+    let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": pod.name_any(), "uid": pod.uid(),
+        "controller": true});
+    let patch = Patch::Merge(json!({"metadata": {"ownerReferences": [owner]}}));
+    let name = format!("data-{}", pod.name_any());
+    let done = api.patch(&name, &PatchParams::default(), &patch).await;
+    done.expect("a patched claim");
+}
+
+/// Kinds of those who decide what becomes of the claims.
+async fn owners(shop: &Shop) -> Vec<String> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(shop.client.clone(), &shop.namespace);
+    let all = api.list(&ListParams::default()).await.expect("claims");
+    let owners = all.items.iter().flat_map(ResourceExt::owner_references);
+    owners.map(|owner| owner.kind.clone()).collect()
 }
 
 fn cat(stage: &Stage, shop: &Shop, pod: &str) -> String {
@@ -109,6 +128,15 @@ async fn a_replaced_pod_finds_its_data_and_a_pod_too_many_takes_its_claim_along(
             "the data of its name"
         );
     }
+
+    hand_to(&shop, &after[0]).await;
+    eventually("a Pod that stays gives its claim back", async || {
+        let owners = owners(&shop).await;
+        (owners == ["CloneSet"; 2])
+            .then_some(())
+            .ok_or_else(|| format!("{owners:?}"))
+    })
+    .await;
 
     shop.image("docker.io/local/app:v2").await;
     shop.ready().await;
