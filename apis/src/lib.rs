@@ -9,12 +9,14 @@
 
 pub mod clone_set;
 pub mod condition;
+pub mod conversion;
 pub mod in_place_state;
 pub mod int_or_percent;
 pub mod lifecycle;
 pub mod names;
 pub mod schema;
 pub mod update_strategy;
+pub mod v1alpha1;
 pub mod validation;
 
 pub use clone_set::{CloneSet, CloneSetSpec, CloneSetStatus};

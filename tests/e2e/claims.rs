@@ -49,12 +49,18 @@ async fn hand_to(shop: &Shop, pod: &Pod) {
     done.expect("a patched claim");
 }
 
-/// Kinds of those who decide what becomes of the claims.
-async fn owners(shop: &Shop) -> Vec<String> {
+/// A Pod that stays gives its claim back.
+async fn all_are_the_sets(shop: &Shop) {
     let api: Api<PersistentVolumeClaim> = Api::namespaced(shop.client.clone(), &shop.namespace);
-    let all = api.list(&ListParams::default()).await.expect("claims");
-    let owners = all.items.iter().flat_map(ResourceExt::owner_references);
-    owners.map(|owner| owner.kind.clone()).collect()
+    eventually("claims whose owner is the set", async || {
+        let all = api.list(&ListParams::default()).await.expect("claims");
+        let owners = all.items.iter().flat_map(ResourceExt::owner_references);
+        let kinds: Vec<_> = owners.map(|owner| owner.kind.clone()).collect();
+        (kinds == ["CloneSet"; 2])
+            .then_some(())
+            .ok_or_else(|| format!("{kinds:?}"))
+    })
+    .await;
 }
 
 fn cat(stage: &Stage, shop: &Shop, pod: &str) -> String {
@@ -130,13 +136,7 @@ async fn a_replaced_pod_finds_its_data_and_a_pod_too_many_takes_its_claim_along(
     }
 
     hand_to(&shop, &after[0]).await;
-    eventually("a Pod that stays gives its claim back", async || {
-        let owners = owners(&shop).await;
-        (owners == ["CloneSet"; 2])
-            .then_some(())
-            .ok_or_else(|| format!("{owners:?}"))
-    })
-    .await;
+    all_are_the_sets(&shop).await;
 
     shop.image("docker.io/local/app:v2").await;
     shop.ready().await;

@@ -14,6 +14,7 @@ use crate::random::Random;
 mod cases;
 mod random;
 mod schema;
+mod versions;
 
 /// What only the manager can refuse, and why the schema cannot: a part of the field's path.
 const BEYOND_SCHEMA: [(&str, &str); 9] = [

@@ -100,6 +100,13 @@ impl Random {
         object.into()
     }
 
+    /// Now and then a text, such as people write where a number or a truth is meant.
+    pub(crate) fn text(&mut self) -> Option<Value> {
+        let texts = ["", "true", "false", "5", "007", "-1", "40%", "99999999999"];
+        let n = self.below(3 * texts.len());
+        texts.get(n).map(|text| json!(text))
+    }
+
     /// A spec that has no chance of being right is of little use: selector and template match.
     pub(crate) fn spec(&mut self, schema: &Value) -> Value {
         let mut spec = self.value(schema);
