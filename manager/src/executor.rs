@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Method, header};
 use kube::Client;
-use kube::core::response::Status;
+use kube::core::response::{Status, StatusCause};
 use planner::effect::{Request, Resource, Verb};
 use planner::{Claim, Effect, Pod, Revision};
 use serde::de::DeserializeOwned;
@@ -147,24 +147,22 @@ impl Executor {
 
 /// A refused precondition, an object that is gone, or one that is there already.
 ///
-/// 422 is both a failed `test` and a body that makes no sense; only the latter says what is wrong
-/// with it.
-fn is_stale(error: &CallError) -> bool {
+/// 422 is a failed `test`, a UID that is not the object's, or a body that makes no sense; only the
+/// last is a fault of ours, and says which fields are wrong.
+pub fn is_stale(error: &CallError) -> bool {
     let CallError::Refused(status) = error else {
         return false;
     };
     match status.code {
         404 | 409 => true,
-        422 => !has_causes(status),
+        422 => causes(status).all(|cause| cause.field == "metadata.uid"),
         _ => false,
     }
 }
 
-fn has_causes(status: &Status) -> bool {
-    status
-        .details
-        .as_ref()
-        .is_some_and(|details| !details.causes.is_empty())
+fn causes(status: &Status) -> impl Iterator<Item = &StatusCause> {
+    let details = status.details.iter();
+    details.flat_map(|details| &details.causes)
 }
 
 fn collection_path(namespace: &str, resource: Resource) -> String {
@@ -183,7 +181,14 @@ fn object_path(namespace: &str, resource: Resource, name: &str) -> String {
     format!("{}/{name}", collection_path(namespace, resource))
 }
 
-fn http_request(namespace: &str, request: &Request) -> Result<http::Request<Vec<u8>>, CallError> {
+/// The request as it goes over the wire.
+///
+/// # Errors
+/// When a name makes no path.
+pub fn http_request(
+    namespace: &str,
+    request: &Request,
+) -> Result<http::Request<Vec<u8>>, CallError> {
     let collection = collection_path(namespace, request.resource);
     let subresource = match request.resource {
         Resource::PodsStatus => "/status",
@@ -260,6 +265,19 @@ mod tests {
         assert!(!is_stale(&refused(
             json!({"code": 403, "message": "quota"})
         )));
+    }
+
+    /// Bug: a Pod that was made again under its name (to reuse its claims) left an error behind.
+    #[test]
+    fn a_merge_into_another_object_of_the_name_is_an_old_view() {
+        let uid = json!({"field": "metadata.uid", "reason": "FieldValueInvalid",
+            "message": "Invalid value: \"u-1\": field is immutable"});
+        let other = json!({"code": 422, "reason": "Invalid", "message": "immutable",
+            "details": {"causes": [uid]}});
+        assert!(is_stale(&refused(other)));
+        let both = json!({"code": 422, "reason": "Invalid", "message": "bad",
+            "details": {"causes": [uid, {"field": "spec.containers", "message": "required"}]}});
+        assert!(!is_stale(&refused(both)));
     }
 
     #[test]

@@ -80,11 +80,15 @@ pub fn check(lifecycle: &Lifecycle, effect: &Effect, before: &Value) {
     }
 }
 
-/// Whoever owns the hooks does what each Pod's state asks of it. Returns whether there was
-/// anything to do.
+/// Whoever owns the hooks does what each Pod's state asks of it, and lets go of what is on its way
+/// out. Returns whether there was anything to do.
 pub fn owner_acts(lifecycle: &Lifecycle, server: &mut Server) -> bool {
     let mut acted = false;
     for (name, old) in server.pods.clone() {
+        if old["metadata"]["deletionTimestamp"].is_string() {
+            acted |= server.release(&name);
+            continue;
+        }
         let (hook, hold) = match label(&old) {
             "PreparingNormal" => (&lifecycle.pre_normal, true),
             "PreparingUpdate" => (&lifecycle.in_place_update, false),

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use planner::effect::Resource;
 use serde_json::{Value, json};
 
 use crate::resize;
@@ -45,8 +44,10 @@ impl Kubelet {
             return false;
         };
         if old["metadata"]["deletionTimestamp"].is_string() {
-            server.remove(Resource::Pods, name);
-            return true;
+            // Its containers have ended, but whoever holds it by a finalizer keeps it.
+            let waits = old["metadata"]["deletionGracePeriodSeconds"] != 0;
+            server.finish(name);
+            return waits;
         }
         if matches!(
             old["status"]["phase"].as_str(),
@@ -62,7 +63,7 @@ impl Kubelet {
         if pod["spec"]["nodeName"].is_null() {
             let node = self.assigned % self.nodes.max(1) + 1;
             self.assigned += 1;
-            pod["spec"]["nodeName"] = format!("node-{node}").into();
+            return server.bind(name, &format!("node-{node}")).is_ok();
         } else if !self.is_old && pod["status"]["observedGeneration"] != generation {
             // The old containers still run when the kubelet reports that it has seen a new spec.
             pod["status"]["observedGeneration"] = generation;

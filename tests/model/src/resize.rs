@@ -34,26 +34,53 @@ pub(crate) fn default_requests(pod: &mut Value) {
     }
 }
 
-/// Nothing but amounts of cpu and memory may differ, and none may go away.
-pub(crate) fn check_resize(old: &Value, new: &Value) {
-    assert_eq!(
-        without_amounts(old),
-        without_amounts(new),
-        "a resize changes cpu and memory"
-    );
-    for (list, _) in LISTS {
-        let old = old["spec"][list].as_array().into_iter().flatten();
-        let new = new["spec"][list].as_array().into_iter().flatten();
-        for (old, new) in old.zip(new) {
-            for key in ["limits", "requests"] {
-                let amounts = old["resources"][key].as_object();
-                for resource in amounts.into_iter().flatten().map(|(resource, _)| resource) {
-                    let there = &new["resources"][key][resource];
-                    assert!(!there.is_null(), "{key}.{resource} cannot be removed");
-                }
-            }
+/// Whether nothing but amounts of cpu and memory differ, and none goes away.
+pub(crate) fn is_resize(old: &Value, new: &Value) -> bool {
+    let keeps = |(old, new): (&Value, &Value)| {
+        ["limits", "requests"].iter().all(|key| {
+            let amounts = old["resources"][key].as_object();
+            let mut amounts = amounts.into_iter().flatten();
+            amounts.all(|(resource, _)| !new["resources"][key][resource].is_null())
+        })
+    };
+    without_amounts(old) == without_amounts(new)
+        && qos_class(old) == qos_class(new)
+        && LISTS.iter().all(|(list, _)| {
+            let old = old["spec"][list].as_array().into_iter().flatten();
+            let new = new["spec"][list].as_array().into_iter().flatten();
+            old.zip(new).all(keeps)
+        })
+}
+
+/// 0 asks for nothing, 2 is limited to what it asks for, 1 is all between.
+fn qos_class(pod: &Value) -> u8 {
+    let containers = LISTS
+        .iter()
+        .flat_map(|(list, _)| pod["spec"][list].as_array().into_iter().flatten());
+    let (mut asks, mut is_guaranteed) = (false, true);
+    for container in containers {
+        for resource in ["cpu", "memory"] {
+            let amount = |list: &str| &container["resources"][list][resource];
+            let (request, limit) = (amount("requests"), amount("limits"));
+            asks |= !request.is_null() || !limit.is_null();
+            is_guaranteed &= !limit.is_null() && request == limit;
         }
     }
+    match (asks, is_guaranteed) {
+        (false, _) => 0,
+        (true, false) => 1,
+        (true, true) => 2,
+    }
+}
+
+/// Whole cpus that a Pod asks for.
+pub(crate) fn cpus(pod: &Value) -> u64 {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let cpu = |container: &Value| {
+        let cpu = container["resources"]["requests"]["cpu"].as_str();
+        cpu.and_then(|cpu| cpu.parse::<u64>().ok())
+    };
+    containers.filter_map(cpu).sum()
 }
 
 fn without_amounts(pod: &Value) -> Value {
@@ -61,8 +88,19 @@ fn without_amounts(pod: &Value) -> Value {
     for (list, _) in LISTS {
         let containers = spec.get_mut(list).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
-            let resources = container["resources"].take();
-            container["resources"] = json!({"claims": resources["claims"]});
+            let resources = &mut container["resources"];
+            for list in ["limits", "requests"] {
+                let Some(amounts) = resources.get_mut(list).and_then(Value::as_object_mut) else {
+                    continue;
+                };
+                amounts.retain(|resource, _| resource != "cpu" && resource != "memory");
+                if amounts.is_empty() {
+                    resources[list] = Value::Null;
+                }
+            }
+            // Absent and empty are the same.
+            let rest = ["limits", "requests", "claims"].map(|key| resources[key].take());
+            *resources = rest.into_iter().collect();
         }
     }
     spec

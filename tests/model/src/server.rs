@@ -8,7 +8,12 @@ use planner::effect::{Request, Resource, Verb};
 use serde_json::{Value, json};
 
 use crate::kubelet::is_warmer;
-use crate::resize::{check_resize, default_requests};
+use crate::resize::default_requests;
+
+mod delete;
+mod update;
+
+pub use update::merge_condition;
 
 /// What a request was refused for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +21,22 @@ pub enum Refused {
     NotFound,
     Exists,
     Conflict,
+    /// A JSON patch does not fit: a `test` failed, or a path leads nowhere.
     TestFailed,
+    /// A merge names another UID. That is no conflict to the API server, but a field that cannot
+    /// change.
+    OtherUid,
+    /// The object would make no sense, or what cannot change would change.
+    Invalid,
+    /// By admission: over a quota, or beyond what the node has.
+    Forbidden,
+}
+
+impl Refused {
+    /// Whether no view of the world, however fresh, could have led to such a request.
+    pub fn is_fault(self) -> bool {
+        self == Self::Invalid
+    }
 }
 
 /// What admission makes of a Pod that is created or changed.
@@ -39,6 +59,8 @@ pub struct Server {
     pub revisions: BTreeMap<String, Value>,
     pub now: Timestamp,
     pub admission: Option<Admission>,
+    /// Newer API servers refuse a resize beyond what the node has; here, so many cpus.
+    pub allocatable_cpus: Option<u64>,
     /// Pods that pull images ahead are over a quota.
     pub refuses_warmers: bool,
     /// Every change since, where somebody wants to read it.
@@ -55,6 +77,7 @@ impl Default for Server {
             revisions: BTreeMap::new(),
             now: "2026-03-01T12:00:00Z".parse().unwrap(),
             admission: None,
+            allocatable_cpus: None,
             refuses_warmers: false,
             journal: None,
             version: 0,
@@ -68,51 +91,42 @@ impl Server {
         self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
-    /// Answers with the object as it is afterwards, or None when it is gone.
+    /// Answers with the object as it is afterwards or was last, or None for a revision that is
+    /// gone.
     pub fn perform(&mut self, request: &Request) -> Result<Option<Value>, Refused> {
-        let name = &request.name;
-        let body = &request.body;
-        let objects = match request.resource {
-            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => &self.pods,
-            Resource::Claims => &self.claims,
-            Resource::ControllerRevisions => &self.revisions,
-        };
-        let old = objects.get(name).cloned();
-        match (request.verb, old) {
-            (Verb::Create, Some(_)) => Err(Refused::Exists),
+        let (resource, name, body) = (request.resource, &request.name, &request.body);
+        let old = self.objects(resource).get(name).cloned();
+        let (old, new) = match (request.verb, old) {
+            (Verb::Create, Some(_)) => return Err(Refused::Exists),
             (Verb::Create, None) if self.refuses_warmers && is_warmer(body) => {
-                Err(Refused::Conflict)
+                return Err(Refused::Forbidden);
             }
-            (Verb::Create, None) => Ok(Some(self.create(request))),
-            (_, None) => Err(Refused::NotFound),
+            (Verb::Create, None) => return Ok(Some(self.create(request))),
+            (_, None) => return Err(Refused::NotFound),
             (Verb::Delete, Some(old)) => {
                 check(&old, &body["preconditions"])?;
-                Ok(self.delete(request.resource, name))
+                return Ok(self.delete(resource, name, body));
             }
             (Verb::JsonPatch, Some(old)) => {
                 let mut new = old.clone();
                 let patch: json_patch::Patch = serde_json::from_value(body.clone()).unwrap();
                 json_patch::patch(&mut new, &patch).map_err(|_| Refused::TestFailed)?;
-                Ok(Some(self.update(request.resource, name, new)))
+                (old, new)
             }
             (Verb::StrategicPatch, Some(old)) => {
-                assert_eq!(request.resource, Resource::PodsStatus);
-                check(&old, &body["metadata"])?;
-                let mut new = old;
-                // Labels and annotations are merged; the rest of the metadata says what is meant.
-                json_patch::merge(&mut new, &serde_json::json!({"metadata": body["metadata"]}));
-                for condition in body["status"]["conditions"].as_array().unwrap() {
-                    merge_condition(&mut new, condition);
-                }
-                Ok(Some(self.update(request.resource, name, new)))
+                assert_eq!(resource, Resource::PodsStatus);
+                check_merge(&old, &body["metadata"])?;
+                let new = update::strategic_merge(&old, body);
+                (old, new)
             }
             (Verb::MergePatch, Some(old)) => {
-                check(&old, &body["metadata"])?;
-                let mut new = old;
+                check_merge(&old, &body["metadata"])?;
+                let mut new = old.clone();
                 json_patch::merge(&mut new, body);
-                Ok(Some(self.update(request.resource, name, new)))
+                (old, new)
             }
-        }
+        };
+        self.update(resource, name, &old, new).map(Some)
     }
 
     fn create(&mut self, request: &Request) -> Value {
@@ -121,74 +135,49 @@ impl Server {
         let now = self.now_text();
         let metadata = object["metadata"].as_object_mut().unwrap();
         metadata.insert("uid".into(), format!("uid-{:03}", self.uids).into());
-        metadata.insert("generation".into(), 1.into());
         metadata.insert("creationTimestamp".into(), now.into());
         assert_eq!(metadata["name"], request.name.as_str());
-        if request.resource == Resource::Pods {
-            object["status"] = json!({"phase": "Pending", "conditions": []});
-            default_requests(&mut object);
-            if let Some(admit) = self.admission {
-                admit(&mut object);
+        match request.resource {
+            Resource::ControllerRevisions => {}
+            // The controller that takes it away again waits for Pods that use the claim.
+            Resource::Claims => {
+                let finalizers = metadata.entry("finalizers").or_insert(json!([]));
+                let finalizers = finalizers.as_array_mut().unwrap();
+                finalizers.push("kubernetes.io/pvc-protection".into());
+                // Whose that finalizer is gets noted with the first write after, even with one
+                // that changes nothing.
+                metadata.insert("managedFields".into(), json!([{}]));
+            }
+            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
+                metadata.insert("generation".into(), 1.into());
+                object["status"] = json!({"phase": "Pending", "conditions": []});
+                default_requests(&mut object);
+                if let Some(admit) = self.admission {
+                    admit(&mut object);
+                }
             }
         }
         self.store(request.resource, &request.name, object)
     }
 
-    fn update(&mut self, resource: Resource, name: &str, mut new: Value) -> Value {
-        match resource {
-            Resource::ControllerRevisions | Resource::Claims => {}
-            // Nothing but resources may differ; metadata is not stored.
-            Resource::PodsResize => {
-                let old = &self.pods[name];
-                check_resize(old, &new);
-                new["metadata"] = old["metadata"].clone();
-                new["status"] = old["status"].clone();
-                if old["spec"] != new["spec"] {
-                    let generation = old["metadata"]["generation"].as_i64().unwrap();
-                    new["metadata"]["generation"] = (generation + 1).into();
-                }
-            }
-            Resource::Pods => {
-                let old = &self.pods[name];
-                new["status"] = old["status"].clone();
-                if let Some(admit) = self.admission {
-                    admit(&mut new);
-                }
-                assert_eq!(
-                    without_images(old),
-                    without_images(&new),
-                    "all but images is immutable"
-                );
-                if old["spec"] != new["spec"] {
-                    let generation = old["metadata"]["generation"].as_i64().unwrap();
-                    new["metadata"]["generation"] = (generation + 1).into();
-                }
-            }
-            // This subresource stores labels and annotations too, and nothing of the spec.
-            Resource::PodsStatus => new["spec"] = self.pods[name]["spec"].clone(),
-        }
-        self.store(resource, name, new)
-    }
-
-    fn delete(&mut self, resource: Resource, name: &str) -> Option<Value> {
-        match resource {
-            Resource::ControllerRevisions | Resource::Claims => self.remove(resource, name),
-            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
-                return self.terminate(name);
-            }
-        }
-        None
-    }
-
-    /// An object is gone for good.
-    pub fn remove(&mut self, resource: Resource, name: &str) {
-        let removed = self.objects(resource).remove(name);
-        let Some(mut object) = removed.filter(|_| self.journal.is_some()) else {
-            return;
+    /// The object that a request is about.
+    pub fn read(&self, resource: Resource, name: &str) -> Option<&Value> {
+        let objects = match resource {
+            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => &self.pods,
+            Resource::Claims => &self.claims,
+            Resource::ControllerRevisions => &self.revisions,
         };
+        objects.get(name)
+    }
+
+    /// An object is gone for good. Answers with the version of that change.
+    pub fn remove(&mut self, resource: Resource, name: &str) -> Option<String> {
+        let mut object = self.objects(resource).remove(name)?;
         self.version += 1;
-        object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        let version = self.version.to_string();
+        object["metadata"]["resourceVersion"] = version.clone().into();
         self.note(resource, name, &object, true);
+        Some(version)
     }
 
     fn objects(&mut self, resource: Resource) -> &mut BTreeMap<String, Value> {
@@ -210,31 +199,20 @@ impl Server {
         }
     }
 
-    /// Deletion as anybody may ask for it: at once where no kubelet has the Pod.
-    pub fn terminate(&mut self, name: &str) -> Option<Value> {
-        let mut pod = self.pods.get(name)?.clone();
-        if pod["spec"]["nodeName"].is_null() {
-            self.remove(Resource::Pods, name);
-            return None;
+    /// The scheduler gives a Pod its node, once.
+    pub fn bind(&mut self, name: &str, node: &str) -> Result<(), Refused> {
+        let mut pod = self.pods.get(name).ok_or(Refused::NotFound)?.clone();
+        let is_deleted = pod["metadata"]["deletionTimestamp"].is_string();
+        if is_deleted || !pod["spec"]["nodeName"].is_null() {
+            return Err(Refused::Conflict);
         }
-        pod["metadata"]["deletionTimestamp"] = self.now_text().into();
-        Some(self.store(Resource::Pods, name, pod))
-    }
-
-    /// What the garbage collector does: claims go with the Pods that own them.
-    pub fn collect_claims(&mut self) -> Vec<String> {
-        let uid = |object: &Value| object["metadata"]["uid"].clone();
-        let pods: Vec<Value> = self.pods.values().map(uid).collect();
-        let is_lost = |claim: &Value| {
-            let owner = &claim["metadata"]["ownerReferences"][0];
-            owner["kind"] == "Pod" && !pods.contains(&owner["uid"])
-        };
-        let lost = self.claims.iter().filter(|(_, claim)| is_lost(claim));
-        let names: Vec<String> = lost.map(|(name, _)| name.clone()).collect();
-        for name in &names {
-            self.claims.remove(name);
-        }
-        names
+        pod["spec"]["nodeName"] = node.into();
+        merge_condition(
+            &mut pod,
+            &json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": self.now_text()}),
+        );
+        self.store(Resource::Pods, name, pod);
+        Ok(())
     }
 
     /// Stores what the kubelet or the scheduler writes.
@@ -244,19 +222,40 @@ impl Server {
 
     /// `kubectl set image` on a Pod.
     pub fn edit_image(&mut self, name: &str, image: &str) {
-        let mut pod = self.pods[name].clone();
-        pod["spec"]["containers"][0]["image"] = image.into();
-        self.update(Resource::Pods, name, pod);
+        self.edit(Resource::Pods, name, |pod| {
+            pod["spec"]["containers"][0]["image"] = image.into();
+        });
     }
 
     /// An autoscaler resizes the first container of a Pod.
     pub fn edit_cpu(&mut self, name: &str, cpu: &str) {
-        let mut pod = self.pods[name].clone();
-        pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] = cpu.into();
-        self.update(Resource::PodsResize, name, pod);
+        self.edit(Resource::PodsResize, name, |pod| {
+            pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] = cpu.into();
+        });
     }
 
+    /// Nobody holds a Pod by a finalizer any more. Returns whether anybody did.
+    pub fn release(&mut self, name: &str) -> bool {
+        let is_held = self.pods[name]["metadata"]["finalizers"].is_array();
+        self.edit(Resource::Pods, name, |pod| {
+            pod["metadata"]["finalizers"] = Value::Null;
+        });
+        is_held
+    }
+
+    fn edit(&mut self, resource: Resource, name: &str, change: impl FnOnce(&mut Value)) {
+        let old = self.pods[name].clone();
+        let mut new = old.clone();
+        change(&mut new);
+        self.update(resource, name, &old, new).unwrap();
+    }
+
+    /// What changes nothing gets no new version, and no watch tells of it.
     fn store(&mut self, resource: Resource, name: &str, mut object: Value) -> Value {
+        update::tidy(&mut object);
+        if self.objects(resource).get(name) == Some(&object) {
+            return object;
+        }
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
         self.note(resource, name, &object, false);
@@ -266,34 +265,32 @@ impl Server {
     }
 }
 
+fn is_pod(resource: Resource) -> bool {
+    match resource {
+        Resource::Pods | Resource::PodsStatus | Resource::PodsResize => true,
+        Resource::Claims | Resource::ControllerRevisions => false,
+    }
+}
+
+/// Preconditions of a deletion.
 fn check(object: &Value, expected: &Value) -> Result<(), Refused> {
-    for key in ["uid", "resourceVersion"] {
-        let wanted = &expected[key];
-        if !wanted.is_null() && *wanted != object["metadata"][key] {
-            return Err(Refused::Conflict);
-        }
+    if differs(object, expected, "uid") || differs(object, expected, "resourceVersion") {
+        return Err(Refused::Conflict);
     }
     Ok(())
 }
 
-/// Strategic merge of one element of `status.conditions`, whose merge key is `type`.
-pub fn merge_condition(pod: &mut Value, condition: &Value) {
-    let conditions = pod["status"]["conditions"].as_array_mut().unwrap();
-    match conditions
-        .iter_mut()
-        .find(|c| c["type"] == condition["type"])
-    {
-        Some(there) => json_patch::merge(there, condition),
-        None => conditions.push(condition.clone()),
+/// UID and version in the metadata of a merge.
+fn check_merge(object: &Value, expected: &Value) -> Result<(), Refused> {
+    if differs(object, expected, "resourceVersion") {
+        Err(Refused::Conflict)
+    } else if differs(object, expected, "uid") {
+        Err(Refused::OtherUid)
+    } else {
+        Ok(())
     }
 }
 
-fn without_images(pod: &Value) -> Value {
-    let mut spec = pod["spec"].clone();
-    for list in ["containers", "initContainers"] {
-        for container in spec[list].as_array_mut().into_iter().flatten() {
-            container["image"] = Value::Null;
-        }
-    }
-    spec
+fn differs(object: &Value, expected: &Value, key: &str) -> bool {
+    !expected[key].is_null() && expected[key] != object["metadata"][key]
 }

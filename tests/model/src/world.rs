@@ -205,8 +205,12 @@ impl World {
         let view: Vec<&Value> = self.view.values().collect();
         let name = effect.name().to_owned();
         let before = self.server.pods.get(&name).cloned();
-        let Ok(answer) = self.server.perform(&effect.request()) else {
-            return false;
+        let answer = match self.server.perform(&effect.request()) {
+            Ok(answer) => answer,
+            Err(refused) => {
+                assert!(!refused.is_fault(), "{refused:?}: {effect:?}");
+                return false;
+            }
         };
         watchdog.check(effect, &view, before.as_ref(), &self.server);
         self.timeline.effect(effect, &self.server);

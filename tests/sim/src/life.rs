@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use jiff::SignedDuration;
+use model::server::Refused;
 use model::watchdog::serves;
 use planner::Effect;
 use serde_json::Value;
@@ -368,7 +369,11 @@ impl<'a> Life<'a> {
         match answer {
             Ok(Some(object)) => Answer::Object(object),
             Ok(None) => Answer::Gone,
-            Err(_) => Answer::Stale,
+            Err(Refused::Forbidden) => Answer::Refused(None),
+            Err(refused) => {
+                assert!(!refused.is_fault(), "{refused:?}: {effect:?}");
+                Answer::Stale
+            }
         }
     }
 

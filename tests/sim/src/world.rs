@@ -179,10 +179,8 @@ impl World {
         }
         let changed = match pod["spec"]["nodeName"].as_str() {
             None => {
-                let mut pod = pod.clone();
-                pod["spec"]["nodeName"] = NODES[rng.usize(..NODES.len())].into();
-                self.server.write_status(name, pod);
-                true
+                let node = NODES[rng.usize(..NODES.len())];
+                self.server.bind(name, node).is_ok()
             }
             Some(node) if self.silent.contains(node) => false,
             Some(_) => self.kubelet.sync(&mut self.server, name),

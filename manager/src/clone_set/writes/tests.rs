@@ -108,6 +108,7 @@ impl Api {
                     Err(Refused::NotFound) => refused(404),
                     Err(Refused::Exists | Refused::Conflict) => refused(409),
                     Err(Refused::TestFailed) => refused(422),
+                    Err(refused) => panic!("{refused:?}: {write:?}"),
                 }
             }
         };

@@ -33,7 +33,7 @@ fn a_pod_whose_labels_leave_the_selector_is_released_and_replaced() {
     world.settle();
     assert_eq!(world.server.pods.len(), 3);
     let owners = &world.server.pods[&name]["metadata"]["ownerReferences"];
-    assert_eq!(*owners, json!([]));
+    assert_eq!(*owners, Value::Null);
 }
 
 /// Bug: a set that is being deleted still recorded a new template.
