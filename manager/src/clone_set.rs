@@ -52,7 +52,10 @@ impl Controller {
                 return (Pass::Failed, thought);
             }
             if snapshot.in_flight.is_empty() || plan.effects.iter().all(Effect::is_step) {
-                return (self.carry_out(key, &set, &old, plan).await, thought);
+                return (
+                    self.carry_out(key, (&set, &old), &snapshot, plan).await,
+                    thought,
+                );
             }
             // Something is to be made or removed: that is decided from a view with no gaps in it.
             // Only this pass begins writes of the set, so the next round finds none under way.
@@ -147,8 +150,8 @@ impl Controller {
     async fn carry_out(
         self: &Arc<Self>,
         key: &Key,
-        set: &CachedSet,
-        old: &CloneSetStatus,
+        (set, old): (&CachedSet, &CloneSetStatus),
+        snapshot: &Snapshot,
         mut plan: Arc<Plan>,
     ) -> Pass {
         // A plan that is remembered, and so shared, has no effects.
@@ -161,7 +164,8 @@ impl Controller {
             ..
         } = &*plan;
         self.count_reasons(key, pods.iter().map(|(_, reason)| reason.as_str()));
-        for (pod, reason) in pods {
+        for (place, reason) in pods {
+            let pod = &snapshot.pods[*place];
             tracing::debug!(%key, pod = pod.name(), reason = reason.as_str(), detail = %reason, "Pod");
         }
         let effects = self.allowed(key, effects);

@@ -1,6 +1,6 @@
 //! CloneSet: the whole decision, in the order in which it is taken.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use apis::update_strategy::UpdateStrategyType;
@@ -8,13 +8,14 @@ use jiff::Timestamp;
 
 use crate::budget::{self, Budget, Loss};
 use crate::effect::{Disruption, Effect, Target};
+use crate::findings::{Pods, Ways};
 use crate::lifecycle::Hooks;
-use crate::ownership;
+use crate::ownership::{self, Owned};
 use crate::plan::Plan;
 use crate::reason::Reason;
 use crate::revision::{self, Wanted};
 use crate::status::{self, Counts};
-use crate::{Pod, Revision, Snapshot};
+use crate::{Findings, Revision, Snapshot};
 
 mod claims;
 mod create;
@@ -79,13 +80,21 @@ impl Goal {
     /// Whether the partition would rather keep `p` than others: Pods of a half-done rollout, at
     /// neither revision, are the first to be updated.
     fn keeps(&self, p: &PodView<'_>) -> bool {
-        p.pod.revision_hash() == Some(self.current.hash())
+        p.own.is_some_and(|own| own.hash() == self.current.hash())
     }
 }
 
 /// Decides what to do about `s`.
 pub fn plan(s: &Snapshot) -> Plan {
-    let (mut effects, owned) = ownership::claim(s);
+    plan_knowing(s, &mut Findings::default())
+}
+
+/// The same, by what was found out before and still holds.
+pub fn plan_knowing(s: &Snapshot, findings: &mut Findings) -> Plan {
+    findings.look(s);
+    let Findings { pods, ways, .. } = findings;
+    let pods = &*pods;
+    let (mut effects, owned) = ownership::claim(s, pods);
     let adoptions = ownership::claim_revisions(s);
     if !adoptions.is_empty() {
         return before_revision(s, adoptions, 0, &owned);
@@ -98,9 +107,10 @@ pub fn plan(s: &Snapshot) -> Plan {
     };
     let goal = goal(s, update);
     if s.is_deleting() {
-        return deleting(s, &goal, &owned);
+        return deleting(s, &goal, (pods, &owned, ways));
     }
-    let mut ctx = Context::new(s, &goal, &owned, ownership::adoptions(&effects));
+    let adopted = ownership::adoptions(&effects);
+    let mut ctx = Context::new(s, &goal, (pods, &owned, ways), adopted);
     let budget = ctx.budget;
 
     ctx.remove_finished();
@@ -145,11 +155,10 @@ fn sooner(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
 }
 
 /// Every Pod with its reason.
-fn reasons(pods: Vec<PodView<'_>>) -> Vec<(Arc<Pod>, Reason)> {
-    let mut reasons: Vec<_> = pods.into_iter().map(|p| (p.index, p)).collect();
-    reasons.sort_unstable_by_key(|(index, _)| *index);
-    let reason = |(_, p): (usize, PodView<'_>)| (Arc::clone(p.shared), p.reason);
-    reasons.into_iter().map(reason).collect()
+fn reasons(pods: Vec<PodView<'_>>) -> Vec<(usize, Reason)> {
+    let mut reasons: Vec<_> = pods.into_iter().map(|p| (p.place, p.reason)).collect();
+    reasons.sort_unstable_by_key(|(place, _)| *place);
+    reasons
 }
 
 fn goal(s: &Snapshot, update: Arc<Revision>) -> Goal {
@@ -194,9 +203,9 @@ fn before_revision(
     s: &Snapshot,
     effects: Vec<Effect>,
     collisions: i32,
-    owned: &[&Arc<Pod>],
+    owned: &[Owned<'_>],
 ) -> Plan {
-    let counts = Counts::of_all(owned.iter().map(AsRef::as_ref));
+    let counts = Counts::of_all(owned.iter().map(|owned| &**owned.pod));
     let effects = if s.is_deleting() { Vec::new() } else { effects };
     let status = status::before_revision(s, &counts, collisions);
     Plan {
@@ -210,8 +219,8 @@ fn before_revision(
 
 /// The garbage collector deletes the Pods through their owner references; we only report. Warmers
 /// are not for anybody to keep, also where the Pods are to stay behind.
-fn deleting(s: &Snapshot, goal: &Goal, owned: &[&Arc<Pod>]) -> Plan {
-    let mut ctx = Context::new(s, goal, owned, 0);
+fn deleting(s: &Snapshot, goal: &Goal, known: (&Pods, &[Owned<'_>], &mut Ways)) -> Plan {
+    let mut ctx = Context::new(s, goal, known, 0);
     ctx.end_warmers();
     Plan {
         effects: std::mem::take(&mut ctx.effects),
@@ -241,31 +250,26 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// `adopted` Pods are about to become the set's own: none is created in their place.
-    fn new(s: &'a Snapshot, goal: &'a Goal, owned: &[&'a Arc<Pod>], adopted: u32) -> Self {
-        let by_hash: BTreeMap<&str, &Arc<Revision>> =
-            s.revisions.iter().map(|r| (r.hash(), r)).collect();
-        let mut pods: Vec<PodView<'a>> = owned
-            .iter()
-            .enumerate()
-            .map(|(index, pod)| PodView {
-                index,
-                ..PodView::new(s, goal, pod, &by_hash)
-            })
-            .collect();
+    fn new(
+        s: &'a Snapshot,
+        goal: &'a Goal,
+        (known, owned, ways): (&'a Pods, &[Owned<'a>], &mut Ways),
+        adopted: u32,
+    ) -> Self {
+        let eye = view::Eye::new(s, goal);
+        let mut pods: Vec<PodView<'a>> = owned.iter().map(|owned| eye.view(*owned)).collect();
         // Who goes first matters only where somebody goes: a hand edit is found with the targets.
         let quiet = targets::is_quiet(goal, &pods);
         if !quiet {
-            sequence::arrange(s, goal, &mut pods);
-            // What was begun keeps its place: nobody else is chosen for it while the answer is out.
-            pods.sort_by_key(|p| p.fate != Fate::InFlight);
+            sequence::arrange(s, goal, known, &mut pods);
         }
         let surge = Size::of(goal, &pods, 0).surge;
         hooks::choose_leaving(goal, surge, &mut pods);
         let claims = Claims::new(s);
         let size = Size::of(goal, &pods, adopted.saturating_add(claims.awaited(s)));
-        targets::assign(s, goal, &size, &mut pods);
+        targets::assign((s, ways), goal, &size, &mut pods);
         if quiet && pods.iter().any(PodView::is_to_change) {
-            sequence::arrange(s, goal, &mut pods);
+            sequence::arrange(s, goal, known, &mut pods);
         }
         let wake_at = pods.iter().filter_map(|p| p.look_at).min();
         let at_least = |standing| {
@@ -295,7 +299,7 @@ impl<'a> Context<'a> {
         for index in 0..self.pods.len() {
             let p = &self.pods[index];
             let pod = p.pod;
-            if !pod.is_finished() || pod.is_terminating() || p.held {
+            if !p.facts.is_finished || p.facts.is_terminating || p.held {
                 continue;
             }
             if let Some(waiting) = self.ask_to_delete(index) {

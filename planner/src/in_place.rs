@@ -6,6 +6,7 @@
 //! comparing all of it would be unsound.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use apis::in_place_state::InPlaceState;
 use apis::names;
@@ -109,7 +110,7 @@ pub(crate) enum Way {
     /// It is there; at most a restart is still under way.
     Arrived,
     /// Patch it.
-    InPlace(Changes),
+    InPlace(Arc<Changes>),
     /// Nothing but a new Pod will do.
     Recreate(Reason),
 }
@@ -168,7 +169,7 @@ pub(crate) fn way(pod: &Pod, own: &Revision, target: &Revision, obstacle: Option
     if changes.is_empty() {
         Way::Arrived
     } else {
-        Way::InPlace(changes)
+        Way::InPlace(Arc::new(changes))
     }
 }
 

@@ -10,6 +10,7 @@ pub mod budget;
 pub mod claim;
 pub mod clone_set;
 pub mod effect;
+pub mod findings;
 pub mod in_place;
 pub mod lifecycle;
 pub mod memo;
@@ -28,6 +29,7 @@ pub mod warm;
 
 pub use claim::Claim;
 pub use effect::Effect;
+pub use findings::Findings;
 pub use memo::Memo;
 pub use node::Node;
 pub use plan::Plan;

@@ -61,6 +61,9 @@ impl<'a> Hooks<'a> {
 
     /// The state of `pod`, as far as it means something.
     pub(crate) fn state(&self, pod: &Pod) -> State {
+        if self.is_empty() {
+            return State::Normal;
+        }
         let state = label(pod).and_then(State::parse).unwrap_or(State::Normal);
         let hook = match state {
             State::Normal => None,
@@ -98,8 +101,7 @@ impl<'a> Hooks<'a> {
     /// Whether the label of `pod` has to be written to say `state`. A Pod without one is Normal,
     /// and without hooks nobody reads it.
     pub(crate) fn must_write(&self, pod: &Pod, state: State) -> bool {
-        let says = label(pod).unwrap_or(State::Normal.as_str());
-        !self.is_empty() && says != state.as_str()
+        !self.is_empty() && label(pod).unwrap_or(State::Normal.as_str()) != state.as_str()
     }
 
     /// `patch`, which changes `pod` in place, with the state that goes with it.

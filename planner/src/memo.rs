@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::{Claim, Node, Plan, Pod, Revision, Snapshot, clone_set};
+use crate::findings::same;
+use crate::{Claim, Findings, Node, Plan, Pod, Revision, Snapshot, clone_set};
 
 /// The last decision about one set, for as long as it is the answer.
 ///
@@ -17,6 +18,7 @@ use crate::{Claim, Node, Plan, Pod, Revision, Snapshot, clone_set};
 #[derive(Debug, Default)]
 pub struct Memo {
     last: Option<(Seen, Arc<Plan>)>,
+    findings: Findings,
 }
 
 impl Memo {
@@ -28,7 +30,7 @@ impl Memo {
         {
             return Arc::clone(plan);
         }
-        let plan = Arc::new(clone_set::plan(s));
+        let plan = Arc::new(clone_set::plan_knowing(s, &mut self.findings));
         self.last = Seen::of(s)
             .filter(|_| is_rest(s, &plan))
             .map(|seen| (seen, Arc::clone(&plan)));
@@ -125,9 +127,4 @@ fn identity(s: &Snapshot) -> Option<(&str, &str)> {
         .uid
         .as_deref()
         .zip(metadata.resource_version.as_deref())
-}
-
-fn same<T>(before: &[Arc<T>], now: &[Arc<T>]) -> bool {
-    let mut pairs = before.iter().zip(now);
-    before.len() == now.len() && pairs.all(|(a, b)| Arc::ptr_eq(a, b))
 }

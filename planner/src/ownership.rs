@@ -6,6 +6,7 @@ use kube::core::SelectorExt;
 use serde_json::{Value, json};
 
 use crate::effect::{Effect, Target};
+use crate::findings::{Finding, Pods};
 use crate::{Pod, Snapshot};
 
 /// The owner reference that makes the set a Pod's controller.
@@ -20,13 +21,26 @@ pub(crate) fn owner_reference(s: &Snapshot) -> Value {
     })
 }
 
+/// A Pod that is the set's own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owned<'a> {
+    pub(crate) pod: &'a Arc<Pod>,
+    /// Its place in the snapshot.
+    pub(crate) place: usize,
+    pub(crate) finding: &'a Finding,
+}
+
 /// Adoptions and releases that are due, and the Pods that are the set's own.
-pub(crate) fn claim(s: &Snapshot) -> (Vec<Effect>, Vec<&Arc<Pod>>) {
+pub(crate) fn claim<'a>(s: &'a Snapshot, pods: &'a Pods) -> (Vec<Effect>, Vec<Owned<'a>>) {
     let mut effects = Vec::new();
-    let mut owned = Vec::new();
-    for pod in &s.pods {
-        if s.set.selector.matches(pod.labels()) {
-            owned.push(pod);
+    let mut owned = Vec::with_capacity(s.pods.len());
+    for (place, pod, finding) in pods.of(s) {
+        if finding.matches {
+            owned.push(Owned {
+                pod,
+                place,
+                finding,
+            });
         } else if crate::warm::is_warmer(s, pod) {
             // No replica, and ours all the same.
         } else if !pod.is_terminating() && !s.held.contains_key(pod.uid()) {

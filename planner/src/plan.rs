@@ -1,11 +1,8 @@
 //! What a decision comes to: writes, status, when to look again.
 
-use std::sync::Arc;
-
 use apis::CloneSetStatus;
 use jiff::Timestamp;
 
-use crate::Pod;
 use crate::budget::Budget;
 use crate::effect::{Disruption, Effect};
 use crate::reason::Reason;
@@ -19,8 +16,8 @@ pub struct Plan {
     pub status: CloneSetStatus,
     /// Look again then, even if nothing happens.
     pub wake_at: Option<Timestamp>,
-    /// Every Pod with its one reason, as the snapshot has them.
-    pub pods: Vec<(Arc<Pod>, Reason)>,
+    /// Every Pod of the set, by its place among the Pods of the snapshot, with its one reason.
+    pub pods: Vec<(usize, Reason)>,
     /// What the effects may take away, as it was before any was chosen.
     pub budget: Budget,
 }

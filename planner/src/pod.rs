@@ -9,9 +9,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::in_place;
+use crate::in_place::{self, Progress};
 
 mod known;
+
+pub(crate) use known::{Facts, mark};
 
 /// A Pod, projected. What the methods say is what was found when it was decoded: to change a Pod,
 /// decode another one.
@@ -49,7 +51,8 @@ impl From<Wire> for Pod {
         };
         pod.shrink();
         pod.known = known::Known::of(&pod);
-        pod.known.is_settled = in_place::progress(&pod) == in_place::Progress::Done;
+        let progress = in_place::progress(&pod);
+        pod.known.settle(progress);
         pod
     }
 }
@@ -306,12 +309,12 @@ impl Pod {
 
     /// On its way out.
     pub fn is_terminating(&self) -> bool {
-        self.metadata.deletion_timestamp.is_some()
+        self.known.facts.is_terminating
     }
 
     /// Ran to its end; will never serve again.
     pub fn is_finished(&self) -> bool {
-        self.known.is_finished
+        self.known.facts.is_finished
     }
 
     /// Counts as a replica.
@@ -330,23 +333,23 @@ impl Pod {
 
     /// Serves: Endpoints list it.
     pub fn is_ready(&self) -> bool {
-        self.known.is_ready
+        self.known.facts.is_ready
     }
 
     /// Since when it serves.
     pub fn ready_since(&self) -> Option<Timestamp> {
-        self.known.ready_since
+        self.known.facts.ready_since
     }
 
     /// See [`Gate`].
     pub fn gate(&self) -> Gate {
-        self.known.gate
+        self.known.facts.gate
     }
 
     /// Whether it waits for OpenKruise's own gate, which its node agent and its manager opened, and
     /// nobody but a lifecycle hook of theirs holds it closed.
     pub fn waits_for_kruise(&self) -> bool {
-        self.known.waits_for_kruise
+        self.known.facts.waits_for_kruise
     }
 
     /// Out of its Services for good: the gate is closed, and the kubelet has said that the Pod is
@@ -363,19 +366,20 @@ impl Pod {
         self.known.record.as_deref()
     }
 
-    /// Everything runs as its record says.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.known.is_settled
+    /// What every decision asks.
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.known.facts
     }
 
-    /// How far it has come: not begun, in between, or running.
-    pub(crate) fn stage(&self) -> u8 {
-        self.known.stage
+    /// How far the kubelet has come with its spec.
+    pub(crate) fn progress(&self) -> Progress {
+        let progress = self.known.progress.as_deref();
+        progress.cloned().unwrap_or(Progress::Done)
     }
 
     /// Labelled for deletion.
     pub fn is_named_for_deletion(&self) -> bool {
-        self.known.is_named_for_deletion
+        self.known.facts.is_named_for_deletion
     }
 
     /// The container called `name`, of either list.
@@ -403,6 +407,6 @@ impl Pod {
 
     /// Restarts of all containers.
     pub fn restarts(&self) -> i32 {
-        self.known.restarts
+        self.known.facts.restarts
     }
 }

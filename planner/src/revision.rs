@@ -204,14 +204,15 @@ fn hash(canonical: &Value, collisions: i32) -> String {
     } else {
         collisions.to_string()
     };
-    encode(fnv1a(text.bytes().chain(count.bytes())), 7)
+    encode(fnv1a(FNV_SEED, text.bytes().chain(count.bytes())), 7)
 }
 
-/// FNV-1a, 32 bits.
-pub(crate) fn fnv1a(bytes: impl Iterator<Item = u8>) -> u32 {
-    bytes.fold(0x811c_9dc5, |h, b| {
-        (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
-    })
+/// The hash of nothing.
+pub(crate) const FNV_SEED: u32 = 0x811c_9dc5;
+
+/// FNV-1a, 32 bits: the hash of what has the hash `so_far`, followed by `bytes`.
+pub(crate) fn fnv1a(so_far: u32, bytes: impl Iterator<Item = u8>) -> u32 {
+    bytes.fold(so_far, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
 }
 
 /// `number` in [`ALPHABET`], `digits` long, lowest digit first.

@@ -11,7 +11,7 @@ use crate::effect::Effect;
 use crate::in_place::{self, Changes};
 use crate::pod::ContainerStatus;
 use crate::reason::Reason;
-use crate::revision::{encode, fnv1a};
+use crate::revision::{FNV_SEED, encode, fnv1a};
 use crate::{Pod, Revision, Snapshot, ownership};
 
 /// Labels hold no more.
@@ -209,7 +209,7 @@ fn name(s: &Snapshot, node: &str, target: &Revision, containers: &[(&str, &str)]
 }
 
 fn digest(text: &str) -> String {
-    let half = |salt: &str| encode(fnv1a(salt.bytes().chain(text.bytes())), 7);
+    let half = |salt: &str| encode(fnv1a(FNV_SEED, salt.bytes().chain(text.bytes())), 7);
     half("1") + &half("2")
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -37,9 +37,10 @@ struct Unconfirmed {
 #[derive(Debug)]
 pub(super) struct State<K> {
     by_key: BTreeMap<Key, Arc<K>>,
-    by_owner: HashMap<String, BTreeSet<Key>>,
+    /// The same objects: a pass over a set wants all of its Pods, and looks none up by its key.
+    by_owner: HashMap<String, BTreeMap<Key, Arc<K>>>,
     /// Objects without a controller owner, by namespace.
-    orphans: HashMap<String, BTreeSet<Key>>,
+    orphans: HashMap<String, BTreeMap<Key, Arc<K>>>,
     tombstones: Tombstones,
     unconfirmed: HashMap<String, Unconfirmed>,
     /// The keys that the running relist has shown.
@@ -99,17 +100,22 @@ fn owner<K: Resource<DynamicType = ()>>(object: &K) -> Option<&str> {
     controller.map(|owner| owner.uid.as_str())
 }
 
+fn all<K>(index: Option<&BTreeMap<Key, Arc<K>>>) -> Vec<Arc<K>> {
+    let objects = index.map(|index| index.values().cloned().collect());
+    objects.unwrap_or_default()
+}
+
 impl<K: Resource<DynamicType = ()>> State<K> {
     pub(super) fn get(&self, key: &Key) -> Option<Arc<K>> {
         self.by_key.get(key).cloned()
     }
 
     pub(super) fn owned(&self, owner_uid: &str) -> Vec<Arc<K>> {
-        self.all(self.by_owner.get(owner_uid))
+        all(self.by_owner.get(owner_uid))
     }
 
     pub(super) fn orphans(&self, namespace: &str) -> Vec<Arc<K>> {
-        self.all(self.orphans.get(namespace))
+        all(self.orphans.get(namespace))
     }
 
     pub(super) fn keys(&self) -> Vec<Key> {
@@ -118,13 +124,6 @@ impl<K: Resource<DynamicType = ()>> State<K> {
 
     pub(super) fn len(&self) -> usize {
         self.by_key.len()
-    }
-
-    fn all(&self, keys: Option<&BTreeSet<Key>>) -> Vec<Arc<K>> {
-        keys.into_iter()
-            .flatten()
-            .filter_map(|key| self.get(key))
-            .collect()
     }
 
     pub(super) fn relist_begins(&mut self) {
@@ -292,16 +291,17 @@ impl<K: Resource<DynamicType = ()>> State<K> {
             Some(owner) => self.by_owner.entry(owner.clone()),
             None => self.orphans.entry(key.namespace.to_string()),
         };
-        index.or_default().insert(key.clone());
+        let object = Arc::new(object);
+        index.or_default().insert(key.clone(), Arc::clone(&object));
         out.push(Change {
             key: key.clone(),
-            uid: uid(&object).to_owned(),
+            uid: uid(object.as_ref()).to_owned(),
             owner_uid: new_owner,
             old_owner_uid: old_owner.flatten(),
             deleted: false,
-            rv: rv(&object).to_owned(),
+            rv: rv(object.as_ref()).to_owned(),
         });
-        self.by_key.insert(key, Arc::new(object));
+        self.by_key.insert(key, object);
     }
 
     /// Takes an object out; returns its UID and last resourceVersion, for the tombstone.

@@ -1,5 +1,6 @@
-//! What one decision about a large CloneSet costs, in two shapes, and what it costs to find that
-//! nothing changed. Writes `target/bench/planner.json` from criterion's own estimates.
+//! What one decision about a large CloneSet costs, in two shapes: of which some Pods changed since
+//! the last one, and of which nothing is known. And what it costs to find that nothing changed.
+//! Writes `target/bench/planner.json` from criterion's own estimates.
 
 mod cpu_time;
 mod world;
@@ -16,6 +17,8 @@ use crate::cpu_time::CpuTime;
 use crate::world::{Shape, World};
 
 const PODS: usize = 5_000;
+/// Pods that change between two decisions.
+const CHANGED: usize = 50;
 /// Microseconds of a decision, and of a pass in which nothing changed.
 const MOST: [f64; 2] = [2_000.0, 50.0];
 
@@ -30,6 +33,8 @@ fn main() {
         .configure_from_args();
     full(&mut criterion, "at_rest", Shape::AtRest);
     full(&mut criterion, "rollout", Shape::Rollout);
+    first(&mut criterion, "first_at_rest", Shape::AtRest);
+    first(&mut criterion, "first_rollout", Shape::Rollout);
     unchanged(&mut criterion);
     criterion.final_summary();
 
@@ -46,6 +51,8 @@ fn main() {
         "unchanged_us": unchanged,
         "full_at_rest_us": at_rest,
         "full_rollout_us": rollout,
+        "first_at_rest_us": micros("first_at_rest"),
+        "first_rollout_us": micros("first_rollout"),
     });
     write(&target.join("bench"), &result);
     for (name, value, most) in [("full", full, MOST[0]), ("unchanged", unchanged, MOST[1])] {
@@ -54,11 +61,27 @@ fn main() {
     }
 }
 
-/// A decision about Pods that were decoded before.
+/// A decision about all Pods, of which [`CHANGED`] are other ones than those of the decision before,
+/// and so is the set.
 fn full(criterion: &mut Criterion<CpuTime>, name: &str, shape: Shape) {
-    let snapshot = World::new(shape, PODS).snapshot();
-    let plan = planner::clone_set::plan(&snapshot);
+    let mut world = World::new(shape, PODS);
+    let mut snapshots = vec![world.snapshot()];
+    world.touch(CHANGED);
+    snapshots.push(world.snapshot());
+    let plan = planner::clone_set::plan(&snapshots[0]);
     assert_eq!(plan.effects.is_empty(), shape == Shape::AtRest);
+    let mut memo = Memo::default();
+    criterion.bench_function(name, |b| {
+        b.iter(|| {
+            snapshots.rotate_left(1);
+            memo.plan(black_box(&snapshots[0]))
+        });
+    });
+}
+
+/// The first decision, about Pods that were decoded before.
+fn first(criterion: &mut Criterion<CpuTime>, name: &str, shape: Shape) {
+    let snapshot = World::new(shape, PODS).snapshot();
     criterion.bench_function(name, |b| {
         b.iter(|| planner::clone_set::plan(black_box(&snapshot)));
     });

@@ -190,7 +190,7 @@ impl Context<'_> {
     /// Pod will use goes as well.
     pub(super) fn tend_claims(&mut self) {
         let s = self.s;
-        if s.set.reuse_claims {
+        if s.set.reuse_claims || s.claims.is_empty() {
             return;
         }
         for pod in s.pods.iter().filter(|pod| !pod.is_active()) {

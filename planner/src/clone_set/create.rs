@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::claims::Claims;
 use crate::lifecycle::Hooks;
-use crate::revision::{encode, fnv1a};
+use crate::revision::{FNV_SEED, encode, fnv1a};
 use crate::{Revision, Snapshot, ownership};
 
 /// Instance ids that no Pod of the set has.
@@ -18,7 +18,8 @@ use crate::{Revision, Snapshot, ownership};
 /// repeated; and once anything was seen to change, names are fresh, so that a new Pod does not go
 /// by the name of one that was deleted.
 pub(super) struct Ids {
-    seed: String,
+    /// Hash of those UIDs.
+    seed: u32,
     taken: BTreeSet<String>,
     /// Ids whose claims have no Pod: used before new ones are drawn.
     free: VecDeque<String>,
@@ -38,7 +39,7 @@ impl Ids {
             .chain(s.set.pods_to_delete.iter().cloned())
             .collect();
         Self {
-            seed: format!("{}/{}", s.uid(), uids.join("/")),
+            seed: fnv1a(FNV_SEED, format!("{}/{}", s.uid(), uids.join("/")).bytes()),
             taken,
             free: VecDeque::new(),
             count: 0,
@@ -74,7 +75,7 @@ impl Ids {
         loop {
             let count = self.count.to_string();
             self.count += 1;
-            let id = encode(fnv1a(self.seed.bytes().chain(count.bytes())), 5);
+            let id = encode(fnv1a(self.seed, count.bytes()), 5);
             if self.taken.insert(id.clone()) {
                 return id;
             }

@@ -153,7 +153,7 @@ impl Context<'_> {
         if p.fate != Fate::Stays || matches!(p.target, Some((_, Way::InPlace(_)))) {
             return None;
         }
-        let is_closed = matches!(p.pod.gate(), Gate::Closed { .. });
+        let is_closed = p.facts.is_shut();
         let is_done = p.progress == Progress::Done && (opening || !is_closed);
         if p.state == State::Updating && !is_done {
             return None;

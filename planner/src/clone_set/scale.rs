@@ -106,6 +106,9 @@ impl<'a> Context<'a> {
     fn create(&mut self) {
         let current = self.size.create_current as usize;
         let missing = current.saturating_add(self.size.create_update as usize);
+        if missing == 0 {
+            return;
+        }
         let mut ids = Ids::new(self.s, &self.claims);
         for n in 0..missing.min(self.s.effects_max) {
             let revision = if n < current {

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{Goal, PodView};
+use super::{Fate, Goal, PodView};
 use crate::Snapshot;
+use crate::findings::Pods;
 use crate::order::{priority, scatter, update_key};
-use crate::pod::Gate;
 
 /// Sorts `pods` by who is updated first: what the spec says, and below that what serves least.
 /// Whoever was begun with stays in front, because it holds a part of the budget.
-pub(super) fn arrange(s: &Snapshot, goal: &Goal, pods: &mut Vec<PodView<'_>>) {
-    pods.sort_by_cached_key(|p| (!p.is_preparing(), goal.keeps(p), update_key(p.pod)));
+pub(super) fn arrange(s: &Snapshot, goal: &Goal, known: &Pods, pods: &mut Vec<PodView<'_>>) {
+    sort(goal, known, pods);
+    if priority::is_none(&s.set.priority) && s.set.scatter.is_empty() {
+        return;
+    }
     if !priority::is_none(&s.set.priority) {
         pods.sort_by_cached_key(|p| {
             let place = priority::place(&s.set.priority, p.pod.labels());
@@ -20,10 +23,44 @@ pub(super) fn arrange(s: &Snapshot, goal: &Goal, pods: &mut Vec<PodView<'_>>) {
     if !s.set.scatter.is_empty() {
         scatter_pods(s, pods);
     }
+    pods.sort_by_key(|p| p.fate != Fate::InFlight);
+}
+
+/// Sorts by everything but what the spec says.
+fn sort(goal: &Goal, known: &Pods, pods: &mut [PodView<'_>]) {
+    let mut keys: Vec<(u128, u64, usize)> = pods
+        .iter()
+        .enumerate()
+        .map(|(place, p)| {
+            // What was begun keeps its place: nobody else is chosen for it while the answer is out.
+            let begun = [p.fate != Fate::InFlight, !p.is_preparing(), goal.keeps(p)];
+            let begun = begun
+                .into_iter()
+                .fold(0, |bits, bit| bits << 1 | u128::from(bit));
+            let (key, age) = update_key(p.facts);
+            (begun << 120 | key, age, place)
+        })
+        .collect();
+    keys.sort_unstable();
+    if !(known.by_name && pods.is_sorted_by_key(|p| p.place)) {
+        for equal in keys.chunk_by_mut(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            equal.sort_by_key(|(_, _, place)| pods[*place].pod.name());
+        }
+    }
+    let mut sequence: Vec<usize> = keys.into_iter().map(|(_, _, place)| place).collect();
+    for to in 0..sequence.len() {
+        // Who stood there may have been swapped away.
+        let mut from = sequence[to];
+        while from < to {
+            from = sequence[from];
+        }
+        sequence[to] = from;
+        pods.swap(to, from);
+    }
 }
 
 fn is_begun(p: &PodView<'_>) -> bool {
-    p.is_preparing() || matches!(p.pod.gate(), Gate::Closed { .. })
+    p.is_preparing() || p.facts.is_shut()
 }
 
 /// Spreads old Pods among themselves and updated ones among themselves: a rollout chooses from the

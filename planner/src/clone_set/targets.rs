@@ -7,6 +7,7 @@ use apis::update_strategy::{PodUpdatePolicy, UpdateStrategyType};
 
 use super::size::Size;
 use super::{Fate, Goal, PodView};
+use crate::findings::Ways;
 use crate::in_place::{self, Way};
 use crate::pod::Gate;
 use crate::reason::Reason;
@@ -36,9 +37,13 @@ pub(super) fn shift(old: u32, new: u32, partition: u32, replicas: u32) -> Shift 
 }
 
 /// Gives every Pod its target. `pods` are in update order, so the first ones are chosen.
-pub(super) fn assign(s: &Snapshot, goal: &Goal, size: &Size, pods: &mut [PodView<'_>]) {
+pub(super) fn assign<'a>(
+    (s, ways): (&'a Snapshot, &mut Ways),
+    goal: &'a Goal,
+    size: &Size,
+    pods: &mut [PodView<'a>],
+) {
     let idle = idle(s);
-    let mut obstacles = Obstacles::default();
     let (target, left) = match size.shift(s, goal, pods) {
         _ if idle == Some(Reason::OnDelete) => (&goal.update, 0),
         Shift::Forward(left) => (&goal.update, left as usize),
@@ -46,18 +51,18 @@ pub(super) fn assign(s: &Snapshot, goal: &Goal, size: &Size, pods: &mut [PodView
         Shift::None => (&goal.update, 0),
     };
     if left > 0 {
-        move_revisions(s, goal, (target, left), pods, &mut obstacles);
+        move_revisions((s, ways), goal, (target, left), pods);
     }
     // Pods that stay are kept at the revision they are labelled with: hand edits are taken back,
     // interrupted changes finished. While paused or on delete only what has begun is finished.
     if s.set.policy != PodUpdatePolicy::ReCreate {
         let begun = |p: &PodView<'_>| idle.is_none() || in_place::is_midway(p.pod);
-        let staying = |p: &&mut PodView<'_>| {
+        let staying = |p: &&mut PodView<'a>| {
             is_movable(p) && p.target.is_none() && p.state != State::PreparingDelete && begun(p)
         };
         for p in pods.iter_mut().filter(staying) {
-            if let Some(own) = p.own.clone() {
-                let way = obstacles.way(s, p, &own);
+            if let Some(own) = p.own {
+                let way = way(s, ways, p, own);
                 p.target = Some((own, way));
             }
         }
@@ -66,7 +71,9 @@ pub(super) fn assign(s: &Snapshot, goal: &Goal, size: &Size, pods: &mut [PodView
         if !p.updated && p.reason == Reason::UpToDate && !p.leaves_its_revision() {
             p.reason = idle.clone().unwrap_or_else(|| goal.rest());
         }
-        if let Some(error) = s.held.get(p.pod.uid()) {
+        if p.held
+            && let Some(error) = s.held.get(p.pod.uid())
+        {
             p.reason = Reason::of_refusal(error);
         }
     }
@@ -75,7 +82,7 @@ pub(super) fn assign(s: &Snapshot, goal: &Goal, size: &Size, pods: &mut [PodView
 /// Every Pod there should be is at the update revision and available, and none is asked for.
 pub(super) fn is_quiet(goal: &Goal, pods: &[PodView<'_>]) -> bool {
     let rests = |p: &PodView<'_>| {
-        let in_service = matches!(p.pod.gate(), Gate::Open | Gate::Missing);
+        let in_service = matches!(p.facts.gate, Gate::Open | Gate::Missing);
         let undisturbed = !p.specified && !p.held && p.fate == Fate::Stays;
         p.updated && p.is_available() && in_service && undisturbed
     };
@@ -85,12 +92,11 @@ pub(super) fn is_quiet(goal: &Goal, pods: &[PodView<'_>]) -> bool {
 /// Sends the first `left` Pods that are on the other side of the partition to `target`. One that
 /// may not be replaced and cannot be patched does not use up a place that another could take; only
 /// places that nobody else takes are given to such Pods, to say why they stay empty.
-fn move_revisions(
-    s: &Snapshot,
+fn move_revisions<'a>(
+    (s, ways): (&'a Snapshot, &mut Ways),
     goal: &Goal,
-    (target, mut left): (&Arc<Revision>, usize),
-    pods: &mut [PodView<'_>],
-    obstacles: &mut Obstacles,
+    (target, mut left): (&'a Arc<Revision>, usize),
+    pods: &mut [PodView<'a>],
 ) {
     let backwards = target.name() != goal.update.name();
     // A pause chooses nobody; what a hook was already asked for is gone through with.
@@ -104,7 +110,7 @@ fn move_revisions(
         if !is_movable(p) || p.updated != backwards || !chosen {
             continue;
         }
-        let way = obstacles.way(s, p, target);
+        let way = way(s, ways, p, target);
         // Prepared for deletion, it may be replaced; it is not updated.
         if p.state == State::PreparingDelete && !matches!(way, Way::Recreate(_)) {
             continue;
@@ -112,12 +118,12 @@ fn move_revisions(
         if s.set.policy == PodUpdatePolicy::InPlaceOnly && matches!(way, Way::Recreate(_)) {
             refused.push((index, way));
         } else {
-            p.target = Some((Arc::clone(target), way));
+            p.target = Some((target, way));
             left -= 1;
         }
     }
     for (index, way) in refused.into_iter().take(left) {
-        pods[index].target = Some((Arc::clone(target), way));
+        pods[index].target = Some((target, way));
     }
 }
 
@@ -129,7 +135,8 @@ impl PodView<'_> {
     /// Whether it is to change revision.
     fn leaves_its_revision(&self) -> bool {
         let target = self.target.as_ref();
-        target.is_some_and(|(target, _)| self.pod.revision_hash() != Some(target.hash()))
+        let own = self.own.map(|own| own.hash());
+        target.is_some_and(|(target, _)| own != Some(target.hash()))
     }
 }
 
@@ -142,48 +149,30 @@ fn idle(s: &Snapshot) -> Option<Reason> {
     }
 }
 
-/// What stands in the way between two revisions, found once per pair.
-#[derive(Default)]
-struct Obstacles {
-    known: Vec<(Arc<Revision>, Arc<Revision>, Option<Reason>)>,
-}
-
-impl Obstacles {
-    fn way(&mut self, s: &Snapshot, p: &PodView<'_>, target: &Arc<Revision>) -> Way {
-        let hash = p.pod.revision_hash().unwrap_or_default();
-        if s.set.policy == PodUpdatePolicy::ReCreate {
-            return if hash == target.hash() {
-                Way::Arrived
-            } else {
-                Way::Recreate(Reason::PolicyRecreate)
-            };
-        }
-        let Some(own) = &p.own else {
-            return Way::Recreate(Reason::UnknownRevision {
-                revision: hash.to_owned(),
-            });
+/// How `p` gets to `target`.
+fn way(s: &Snapshot, ways: &mut Ways, p: &PodView<'_>, target: &Arc<Revision>) -> Way {
+    let hash = || p.pod.revision_hash().unwrap_or_default();
+    if s.set.policy == PodUpdatePolicy::ReCreate {
+        return if hash() == target.hash() {
+            Way::Arrived
+        } else {
+            Way::Recreate(Reason::PolicyRecreate)
         };
-        let way = in_place::way(p.pod, own, target, self.between(own, target));
-        // A resize that another template asks for is tried first.
-        let resizes = matches!(&way, Way::InPlace(changes) if !changes.resizes.is_empty());
-        if s.set.policy != PodUpdatePolicy::InPlaceIfPossible || resizes {
-            return way;
-        }
-        match in_place::given_up(p.pod, s.set.resize_deadline_seconds) {
-            Some((at, reason)) if at <= s.now => Way::Recreate(reason),
-            Some(_) | None => way,
-        }
     }
-
-    fn between(&mut self, own: &Arc<Revision>, target: &Arc<Revision>) -> Option<&Reason> {
-        let pair = |(a, b, _): &(Arc<_>, Arc<_>, _)| Arc::ptr_eq(a, own) && Arc::ptr_eq(b, target);
-        let index = self.known.iter().position(pair).unwrap_or_else(|| {
-            let obstacle = in_place::obstacle(own, target);
-            self.known
-                .push((Arc::clone(own), Arc::clone(target), obstacle));
-            self.known.len() - 1
+    let Some(own) = p.own else {
+        return Way::Recreate(Reason::UnknownRevision {
+            revision: hash().to_owned(),
         });
-        self.known.get(index)?.2.as_ref()
+    };
+    let way = ways.way((p.place, p.pod), own, target);
+    // A resize that another template asks for is tried first.
+    let resizes = matches!(&way, Way::InPlace(changes) if !changes.resizes.is_empty());
+    if s.set.policy != PodUpdatePolicy::InPlaceIfPossible || resizes {
+        return way;
+    }
+    match in_place::given_up(p.pod, s.set.resize_deadline_seconds) {
+        Some((at, reason)) if at <= s.now => Way::Recreate(reason),
+        Some(_) | None => way,
     }
 }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use apis::condition::ConditionType;
 use apis::{CloneSet, Valid, names};
 use serde_json::{Value, json};

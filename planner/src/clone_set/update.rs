@@ -1,14 +1,18 @@
 //! Bringing Pods to their targets: drain, patch, undrain; or delete.
 
+use std::rc::Rc;
+use std::sync::Arc;
+
 use apis::update_strategy::PodUpdatePolicy;
 use jiff::SignedDuration;
 
 use super::Context;
 use super::view::{Fate, PodView};
 use crate::effect::{Disruption, Effect, Target};
-use crate::in_place::{self, Changes, Progress, Way};
+use crate::in_place::{self, Batch, Changes, Progress, Way};
 use crate::pod::Gate;
 use crate::reason::Reason;
+use crate::{Pod, Revision};
 
 impl Context<'_> {
     /// Opens gates: of new Pods, and of Pods whose patch the kubelet has seen. From then on the
@@ -28,16 +32,19 @@ impl Context<'_> {
             if more {
                 continue;
             }
-            let target = Target::of(&p.pod.metadata);
             let at = self.s.now;
             let opens = self.opens(p);
             let state = self.next_state(p, opens);
+            if !opens && state.is_none() {
+                continue;
+            }
+            let target = Target::of(&p.pod.metadata);
             let effect = match state {
                 _ if opens => Effect::OpenGate {
                     target,
                     at,
                     judged: judged(p.pod),
-                    kruise: p.pod.waits_for_kruise(),
+                    kruise: p.facts.waits_for_kruise,
                     state,
                 },
                 Some(state) => Effect::Transition {
@@ -57,10 +64,10 @@ impl Context<'_> {
     /// Whether the gate of `p` opens now. A Pod that was patched before it ever served is let in no
     /// sooner than others.
     fn opens(&self, p: &PodView<'_>) -> bool {
-        let shut = match p.pod.gate() {
+        let shut = match p.facts.gate {
             Gate::Unset | Gate::Closed { .. } => may_undrain(p.pod, &p.progress),
             // OpenKruise closed a gate of its own for a hook, and is not there to open it.
-            Gate::Open => p.pod.waits_for_kruise(),
+            Gate::Open => p.facts.waits_for_kruise,
             Gate::Missing => false,
         };
         shut && !self.is_kept_out(p)
@@ -70,24 +77,31 @@ impl Context<'_> {
     /// a Pod that the budget forbids is skipped, not stopped at, because a broken one further on
     /// may be replaced at no cost.
     pub(super) fn update(&mut self) {
+        let mut batches = Batches::default();
         for index in 0..self.pods.len() {
             let p = &self.pods[index];
-            let Some((target, way)) = p.target.clone() else {
-                continue;
-            };
-            let reason = match way {
-                Way::Arrived => continue,
-                Way::InPlace(changes) => self.step(index, &target, &changes),
-                Way::Recreate(reason) => self.recreate(index, reason),
+            let reason = match &p.target {
+                None | Some((_, Way::Arrived)) => continue,
+                Some((target, Way::InPlace(changes))) => {
+                    let (target, changes) = (*target, Arc::clone(changes));
+                    let batch = batches.of(target, &changes);
+                    self.step(index, target, &changes, &batch)
+                }
+                Some((_, Way::Recreate(reason))) => self.recreate(index, reason.clone()),
             };
             self.pods[index].reason = reason;
         }
     }
 
-    fn step(&mut self, index: usize, target: &crate::Revision, changes: &Changes) -> Reason {
-        let pod = self.pods[index].pod;
+    fn step(
+        &mut self,
+        index: usize,
+        target: &Revision,
+        changes: &Changes,
+        batch: &Batch,
+    ) -> Reason {
+        let PodView { pod, facts, .. } = self.pods[index];
         let now = self.s.now;
-        let batch = in_place::batch(changes, target);
         let progress = &self.pods[index].progress;
         if let Some(waiting) = in_place::waits_for(pod, target, &batch.now, progress) {
             return waiting;
@@ -101,7 +115,7 @@ impl Context<'_> {
         if stops && let Some(waiting) = self.prepare_update(index) {
             return waiting;
         }
-        let disruption = match pod.gate() {
+        let disruption = match facts.gate {
             // Labels and annotations disturb nobody.
             _ if !changes.touches_spec() => Disruption::None,
             Gate::Closed { .. } if !stops => Disruption::None,
@@ -142,7 +156,7 @@ impl Context<'_> {
         let hooks = self.hooks;
         if batch.now.needs_patch() {
             self.push_once(index, || {
-                let patch = in_place::patch_pod(pod, target, &batch, now, disruption);
+                let patch = in_place::patch_pod(pod, target, batch, now, disruption);
                 hooks.patched(pod, patch, stops, now)
             });
             Reason::WaitingKubelet
@@ -161,15 +175,35 @@ impl Context<'_> {
     }
 }
 
+/// The last batch: most Pods in turn change in the same way.
+#[derive(Default)]
+struct Batches<'a> {
+    last: Option<(&'a Arc<Revision>, Arc<Changes>, Rc<Batch>)>,
+}
+
+impl<'a> Batches<'a> {
+    fn of(&mut self, target: &'a Arc<Revision>, changes: &Arc<Changes>) -> Rc<Batch> {
+        if let Some((revision, same, batch)) = &self.last
+            && Arc::ptr_eq(revision, target)
+            && Arc::ptr_eq(same, changes)
+        {
+            return Rc::clone(batch);
+        }
+        let batch = Rc::new(in_place::batch(changes, target));
+        self.last = Some((target, Arc::clone(changes), Rc::clone(&batch)));
+        batch
+    }
+}
+
 /// Where the gate's condition stands and at which generation it was judged, if there is one.
-fn judged(pod: &crate::Pod) -> Option<(usize, i64)> {
+fn judged(pod: &Pod) -> Option<(usize, i64)> {
     let condition = pod.condition(apis::names::IN_PLACE_READY_CONDITION);
     condition.map(|(index, _)| (index, pod.generation()))
 }
 
 /// Whether the kubelet has seen what was patched. One before 1.34 never says, so there the new
 /// containers have to run. A restart by a resize comes when the node has room for it.
-fn may_undrain(pod: &crate::Pod, progress: &Progress) -> bool {
+fn may_undrain(pod: &Pod, progress: &Progress) -> bool {
     match progress {
         Progress::Done => true,
         Progress::Restarting(_) => {

@@ -1,6 +1,5 @@
 //! One Pod as the decision sees it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use apis::lifecycle::State;
@@ -10,7 +9,8 @@ use super::Goal;
 use crate::budget::Loss;
 use crate::in_place::{self, Progress, Way};
 use crate::lifecycle::{Hooks, IN_PLACE_UPDATE, PRE_DELETE, PRE_NORMAL};
-use crate::pod::Gate;
+use crate::ownership::Owned;
+use crate::pod::{self, Facts};
 use crate::reason::Reason;
 use crate::{Pod, Revision, Snapshot};
 
@@ -47,10 +47,9 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct PodView<'a> {
     pub(crate) pod: &'a Pod,
-    /// The same, to be kept beyond the decision.
-    pub(crate) shared: &'a Arc<Pod>,
-    /// Its place among the Pods of the set, as the snapshot has them.
-    pub(crate) index: usize,
+    pub(crate) facts: &'a Facts,
+    /// Its place in the snapshot.
+    pub(crate) place: usize,
     /// Labelled with the update revision.
     pub(crate) updated: bool,
     /// How it stands.
@@ -72,22 +71,47 @@ pub(crate) struct PodView<'a> {
     /// A write to it failed a moment ago.
     pub(crate) held: bool,
     /// Revision it was last brought to, where known.
-    pub(crate) own: Option<Arc<Revision>>,
+    pub(crate) own: Option<&'a Arc<Revision>>,
     /// Where it should go, and how; set by `targets`.
-    pub(crate) target: Option<(Arc<Revision>, Way)>,
+    pub(crate) target: Option<(&'a Arc<Revision>, Way)>,
     /// Its one reason.
     pub(crate) reason: Reason,
 }
 
-impl<'a> PodView<'a> {
-    pub(super) fn new(
-        s: &Snapshot,
-        goal: &Goal,
-        pod: &'a Arc<Pod>,
-        by_hash: &BTreeMap<&str, &Arc<Revision>>,
-    ) -> Self {
-        let hash = pod.revision_hash();
-        let mut progress = remembering(s, in_place::progress(pod));
+/// What is the same for all Pods of a set.
+pub(super) struct Eye<'a> {
+    s: &'a Snapshot,
+    goal: &'a Goal,
+    hooks: Hooks<'a>,
+    held: Marks,
+    in_flight: Marks,
+}
+
+impl<'a> Eye<'a> {
+    pub(super) fn new(s: &'a Snapshot, goal: &'a Goal) -> Self {
+        Self {
+            s,
+            goal,
+            hooks: Hooks::of(&s.set.lifecycle),
+            held: Marks::of(s.held.keys()),
+            in_flight: Marks::of(s.in_flight.iter()),
+        }
+    }
+
+    pub(super) fn view(&self, owned: Owned<'a>) -> PodView<'a> {
+        let Self { s, goal, .. } = *self;
+        let Owned {
+            pod,
+            place,
+            finding,
+        } = owned;
+        let facts = &finding.facts;
+        let own = finding.own.and_then(|own| s.revisions.get(own));
+        let mut progress = if facts.is_settled {
+            Progress::Done
+        } else {
+            remembering(s, pod.progress())
+        };
         let mut look_at = None;
         if matches!(&progress, Progress::Restarting(reason) if reason.needs_a_person()) {
             look_at = in_place::doubtful_until(pod).filter(|until| *until > s.now);
@@ -95,14 +119,15 @@ impl<'a> PodView<'a> {
                 progress = Progress::Restarting(Reason::Patched);
             }
         }
-        let given_up = in_place::given_up(pod, s.set.resize_deadline_seconds);
+        let deadline = s.set.resize_deadline_seconds.filter(|_| !facts.is_settled);
+        let given_up = in_place::given_up(pod, deadline);
         let given_up = given_up.map(|(at, _)| at).filter(|at| *at > s.now);
-        let active = pod.is_active();
-        let ready = active && pod.is_ready() && !matches!(pod.gate(), Gate::Closed { .. });
-        let state = Hooks::of(&s.set.lifecycle).state(pod);
+        let active = facts.is_active();
+        let ready = active && facts.is_ready && !facts.is_shut();
+        let state = self.hooks.state(pod);
         let settled = ready && progress == Progress::Done && state == State::Normal;
-        let available_at = pod
-            .ready_since()
+        let available_at = facts
+            .ready_since
             .filter(|_| settled && s.set.min_ready_seconds > 0)
             .map(|since| {
                 since.saturating_add(SignedDuration::from_secs(s.set.min_ready_seconds.into()))
@@ -114,13 +139,14 @@ impl<'a> PodView<'a> {
             (true, true) if settled && available_at.is_none() => Standing::Available,
             (true, true) => Standing::Ready,
         };
-        let mut view = Self {
+        let is_in_flight = self.in_flight.may_have(facts) && s.in_flight.contains(pod.uid());
+        let mut view = PodView {
             pod,
-            shared: pod,
-            index: 0,
-            updated: hash == Some(goal.update.hash()),
+            facts,
+            place,
+            updated: own.is_some_and(|own| own.hash() == goal.update.hash()),
             standing,
-            fate: if s.in_flight.contains(pod.uid()) {
+            fate: if is_in_flight {
                 Fate::InFlight
             } else {
                 Fate::Stays
@@ -132,17 +158,36 @@ impl<'a> PodView<'a> {
             progress,
             state,
             excluded: s.set.exclude_preparing_delete && state == State::PreparingDelete,
-            specified: active && is_specified(s, pod),
+            specified: active && (facts.is_named_for_deletion || is_listed(s, pod)),
             leaving: false,
-            held: s.held.contains_key(pod.uid()),
-            own: hash.and_then(|h| by_hash.get(h)).map(|r| Arc::clone(r)),
+            held: self.held.may_have(facts) && s.held.contains_key(pod.uid()),
+            own,
             target: None,
             reason: Reason::UpToDate,
         };
         view.reason = view.health();
         view
     }
+}
 
+/// UIDs, told apart by a number: looking each Pod's up among the texts would take longer than all
+/// the rest.
+struct Marks(Vec<u64>);
+
+impl Marks {
+    fn of<'u>(uids: impl Iterator<Item = &'u String>) -> Self {
+        let mut marks: Vec<u64> = uids.map(|uid| pod::mark(uid)).collect();
+        marks.sort_unstable();
+        Self(marks)
+    }
+
+    /// Whether the UID of `pod` may be one of them.
+    fn may_have(&self, facts: &Facts) -> bool {
+        !self.0.is_empty() && self.0.binary_search(&facts.mark).is_ok()
+    }
+}
+
+impl PodView<'_> {
     /// Is a replica.
     pub(crate) fn is_active(&self) -> bool {
         self.standing > Standing::Gone
@@ -226,8 +271,8 @@ fn remembering(s: &Snapshot, progress: Progress) -> Progress {
     }
 }
 
-/// Named in `podsToDelete` or labelled for deletion.
-fn is_specified(s: &Snapshot, pod: &Pod) -> bool {
+/// Named in `podsToDelete`.
+fn is_listed(s: &Snapshot, pod: &Pod) -> bool {
     let named = &s.set.pods_to_delete;
-    pod.is_named_for_deletion() || (!named.is_empty() && named.contains(pod.name()))
+    !named.is_empty() && named.contains(pod.name())
 }

@@ -30,7 +30,9 @@ pub(super) struct Warming<'a> {
 impl<'a> Warming<'a> {
     pub(super) fn new(s: &'a Snapshot, pods: &[PodView<'_>]) -> Self {
         let ready = pods.iter().filter(|p| p.updated && p.is_ready());
-        let warmers = s.pods.iter().filter(|pod| warm::is_warmer(s, pod));
+        // Where every Pod is a replica nobody has to ask.
+        let others = s.pods.iter().filter(|_| pods.len() < s.pods.len());
+        let warmers = others.filter(|pod| warm::is_warmer(s, pod));
         let warmers: BTreeMap<&str, &Pod> = warmers.map(|p| (p.name(), &**p)).collect();
         let timeout = s.set.warm.map_or(0, |warm| warm.timeout_seconds);
         // One that takes too long makes room for others: a single node never stops all.

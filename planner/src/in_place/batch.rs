@@ -1,7 +1,5 @@
 //! Launch priority: containers of one Pod that are changed one group after the other.
 
-use apis::in_place_state::InPlaceState;
-
 use super::{Changes, Progress, trouble};
 use crate::reason::Reason;
 use crate::{Pod, Revision};
@@ -59,10 +57,10 @@ pub(crate) fn waits_for(
     now: &Changes,
     progress: &Progress,
 ) -> Option<Reason> {
-    let first = now.containers().map(|c| priority(target, c)).max()?;
-    if !pod.in_place_state().is_some_and(InPlaceState::has_more) {
+    if !pod.facts().has_more {
         return None;
     }
+    let first = now.containers().map(|c| priority(target, c)).max()?;
     let earlier = |name: &str| priority(target, name) > first;
     let before: Vec<&str> = pod
         .container_statuses()

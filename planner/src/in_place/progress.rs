@@ -37,9 +37,6 @@ pub(crate) fn doubtful_until(pod: &Pod) -> Option<Timestamp> {
 
 /// Judges `pod` by its record.
 pub(crate) fn progress(pod: &Pod) -> Progress {
-    if pod.is_settled() {
-        return Progress::Done;
-    }
     // A Pod that was patched before its containers were reported has none on record. The kubelet
     // may be starting the old ones all the same.
     let asks = |state: &&InPlaceState| {

@@ -258,6 +258,10 @@ pub(crate) fn awaits_restart(pod: &Pod) -> bool {
 /// When a resize that the node holds back is given up, if it is to be after `seconds`; and why.
 pub(crate) fn given_up(pod: &Pod, seconds: Option<u32>) -> Option<(Timestamp, Reason)> {
     let seconds = SignedDuration::from_secs(seconds?.into());
+    // Nothing of it is unfinished.
+    if pod.facts().is_settled {
+        return None;
+    }
     let (_, pending) = pod.condition(names::RESIZE_PENDING_CONDITION)?;
     let record = pod.in_place_state()?;
     let reason = unfinished(pod, record)?;

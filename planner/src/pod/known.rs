@@ -8,23 +8,55 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{Gate, Pod};
+use crate::in_place::Progress;
 
 /// What follows from a Pod alone.
-#[allow(clippy::struct_excessive_bools, reason = "facts, not states")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Known {
+    pub(super) facts: Facts,
     pub(super) revision_hash: Option<Box<str>>,
     pub(super) record: Option<Box<InPlaceState>>,
-    pub(super) gate: Gate,
-    pub(super) ready_since: Option<Timestamp>,
-    pub(super) restarts: i32,
-    pub(super) stage: u8,
-    pub(super) is_ready: bool,
-    pub(super) is_finished: bool,
-    pub(super) is_named_for_deletion: bool,
-    pub(super) waits_for_kruise: bool,
-    /// By the other facts: set last.
-    pub(super) is_settled: bool,
+    /// How far the kubelet has come, where it is not done.
+    pub(super) progress: Option<Box<Progress>>,
+}
+
+/// What every decision asks of every Pod. It is one small piece of memory.
+#[allow(clippy::struct_excessive_bools, reason = "facts, not states")]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Facts {
+    pub(crate) gate: Gate,
+    pub(crate) ready_since: Option<Timestamp>,
+    /// The lower the later it was made; lowest where that is not known, which counts as now.
+    pub(crate) age_key: u64,
+    /// The same of the time since which it serves.
+    pub(crate) since_key: u64,
+    /// Hash of its UID: another Pod is most likely to have another one.
+    pub(crate) mark: u64,
+    pub(crate) restarts: i32,
+    /// How far it has come: not begun, in between, or running.
+    pub(crate) stage: u8,
+    pub(crate) is_assigned: bool,
+    pub(crate) is_ready: bool,
+    pub(crate) is_terminating: bool,
+    pub(crate) is_finished: bool,
+    pub(crate) is_named_for_deletion: bool,
+    pub(crate) waits_for_kruise: bool,
+    /// In the middle of batches of containers.
+    pub(crate) has_more: bool,
+    /// Everything runs as its record says.
+    pub(crate) is_settled: bool,
+}
+
+impl Facts {
+    /// Counts as a replica.
+    pub(crate) fn is_active(&self) -> bool {
+        !self.is_terminating && !self.is_finished
+    }
+
+    /// Its gate is closed.
+    pub(crate) fn is_shut(&self) -> bool {
+        matches!(self.gate, Gate::Closed { .. })
+    }
 }
 
 impl Known {
@@ -33,30 +65,69 @@ impl Known {
         let ready = pod.condition(names::READY_CONDITION).map(|(_, c)| c);
         let is_ready = phase == Some("Running") && ready.is_some_and(|c| &*c.status == "True");
         let since = ready.and_then(|c| c.last_transition_time.as_ref());
+        let ready_since = since.map(|t| t.0).filter(|_| is_ready);
+        let created = pod.metadata.creation_timestamp.as_ref().map(|t| t.0);
         let annotations = pod.annotations();
         let record = annotations
             .get(names::IN_PLACE_STATE_ANNOTATION)
             .or_else(|| annotations.get(names::OLD_IN_PLACE_STATE_ANNOTATION));
-        Self {
-            revision_hash: revision_hash(pod).map(Into::into),
-            record: record
-                .and_then(|text| InPlaceState::parse(text))
-                .map(Box::new),
+        let record = record.and_then(|text| InPlaceState::parse(text));
+        let facts = Facts {
             gate: gate(pod),
-            ready_since: since.map(|t| t.0).filter(|_| is_ready),
+            ready_since,
+            age_key: newest_first(created),
+            since_key: newest_first(ready_since),
+            mark: mark(pod.uid()),
             restarts: pod.container_statuses().map(|s| s.restart_count).sum(),
             stage: match phase {
                 Some("Pending") | None => 0,
                 Some("Running") => 2,
                 Some(_) => 1,
             },
+            is_assigned: pod.spec.node_name.is_some(),
             is_ready,
+            is_terminating: pod.metadata.deletion_timestamp.is_some(),
             is_finished: matches!(phase, Some("Succeeded" | "Failed")),
             is_named_for_deletion: pod.labels().contains_key(names::SPECIFIED_DELETE_LABEL),
             waits_for_kruise: waits_for_kruise(pod),
+            has_more: record.as_ref().is_some_and(InPlaceState::has_more),
             is_settled: false,
+        };
+        Self {
+            facts,
+            revision_hash: revision_hash(pod).map(Into::into),
+            record: record.map(Box::new),
+            progress: None,
         }
     }
+
+    /// Takes in what follows from the other facts.
+    pub(super) fn settle(&mut self, progress: Progress) {
+        self.facts.is_settled = progress == Progress::Done;
+        self.progress = (progress != Progress::Done).then(|| Box::new(progress));
+    }
+}
+
+/// A number that is the lower the later `time` is, and the lowest for a time that is not known,
+/// which counts as now. Nanoseconds are enough for the years until 2262.
+fn newest_first(time: Option<Timestamp>) -> u64 {
+    let Some(time) = time else {
+        return 0;
+    };
+    let nanos = i64::try_from(time.as_nanosecond());
+    let nanos = nanos.unwrap_or(if time < Timestamp::UNIX_EPOCH {
+        i64::MIN
+    } else {
+        i64::MAX
+    });
+    (nanos.cast_unsigned() ^ !(1 << 63)).max(1)
+}
+
+/// FNV-1a, 64 bits: whoever has another one is another Pod.
+pub(crate) fn mark(uid: &str) -> u64 {
+    uid.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 fn revision_hash(pod: &Pod) -> Option<&str> {

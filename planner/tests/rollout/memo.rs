@@ -25,6 +25,16 @@ enum Event {
     Hold(usize),
     /// The status is written.
     Report,
+    /// A Pod is gone, or is there again.
+    Come(usize),
+    /// A Pod loses a label that the selector asks for, or may ask for.
+    Stray(usize, bool),
+    /// Somebody changes a Pod's image by hand.
+    Edit(usize),
+    /// The template changes to one of three.
+    Template(usize),
+    /// The selector changes, which no API server allows.
+    Selector(bool),
 }
 
 /// How a Pod looks.
@@ -69,6 +79,11 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..4usize, look()).prop_map(|(n, look)| Event::Pod(n, look)),
         1 => (0..4usize).prop_map(Event::Hold),
         4 => Just(Event::Report),
+        1 => (0..4usize).prop_map(Event::Come),
+        1 => (0..4usize, any::<bool>()).prop_map(|(n, all)| Event::Stray(n, all)),
+        1 => (0..4usize).prop_map(Event::Edit),
+        1 => (0..3usize).prop_map(Event::Template),
+        1 => prop::bool::weighted(0.2).prop_map(Event::Selector),
     ]
 }
 
@@ -81,7 +96,7 @@ struct World {
 }
 
 fn template(image: &str) -> Value {
-    json!({"metadata": {"labels": {"app": "web"}},
+    json!({"metadata": {"labels": {"app": "web", "track": "stable"}},
         "spec": {"containers": [{"name": "main", "image": image}]}})
 }
 
@@ -108,7 +123,7 @@ fn pod(n: usize, look: Look, now: Timestamp) -> Arc<Pod> {
     let pod = json!({
         "metadata": {"name": format!("web-{n}"), "uid": n.to_string(), "generation": 2,
             "annotations": annotations,
-            "labels": {"app": "web", "controller-revision-hash": revision}},
+            "labels": {"app": "web", "track": "stable", "controller-revision-hash": revision}},
         "spec": {"nodeName": "n", "readinessGates": [{"conditionType": "InPlaceUpdateReady"}],
             "containers": [{"name": "main", "image": revision}]},
         "status": {"phase": "Running", "observedGeneration": 2, "conditions": [
@@ -164,14 +179,68 @@ impl World {
         match event {
             Event::Nothing => {}
             Event::Time(seconds) => self.now += SignedDuration::from_secs(*seconds),
-            Event::Pod(n, look) => self.pods[*n] = pod(*n, *look, self.now),
+            Event::Pod(n, look) => {
+                if let Ok(there) = self.place(*n) {
+                    self.pods[there] = pod(*n, *look, self.now);
+                }
+            }
             Event::Hold(n) => {
                 if self.held.remove(&n.to_string()).is_none() {
                     self.held.insert(n.to_string(), "refused".into());
                 }
             }
             Event::Report => self.report(),
+            Event::Come(n) => match self.place(*n) {
+                Ok(there) => drop(self.pods.remove(there)),
+                Err(missing) => self.pods.insert(missing, pod(*n, SERVES, self.now)),
+            },
+            Event::Stray(n, all) => self.change(*n, |pod| {
+                let label = if *all { "app" } else { "track" };
+                pod["metadata"]["labels"][label] = "x".into();
+            }),
+            Event::Edit(n) => self.change(*n, |pod| {
+                pod["metadata"]["generation"] = 3.into();
+                pod["spec"]["containers"][0]["image"] = "other".into();
+            }),
+            Event::Template(n) => {
+                let name = ["web-old", "web-new", "web-third"][*n];
+                self.set["spec"]["template"] = template(name);
+                self.renew();
+                self.revisions.retain(|r| r.name() != name);
+                let newest = self.revisions.iter().map(|r| r.number).max();
+                self.revisions
+                    .push(revision(name, newest.unwrap_or_default() + 1));
+            }
+            Event::Selector(is_narrow) => {
+                self.renew();
+                self.set["spec"]["selector"]["matchLabels"] = if *is_narrow {
+                    json!({"track": "stable"})
+                } else {
+                    json!({"app": "web"})
+                };
+            }
         }
+    }
+
+    /// Where Pod `n` is in the list, or would be.
+    fn place(&self, n: usize) -> Result<usize, usize> {
+        let name = format!("web-{n}");
+        self.pods.binary_search_by(|pod| pod.name().cmp(&name))
+    }
+
+    fn change(&mut self, n: usize, change: impl FnOnce(&mut Value)) {
+        if let Ok(there) = self.place(n) {
+            let mut pod = serde_json::to_value(&*self.pods[there]).unwrap();
+            change(&mut pod);
+            self.pods[there] = Arc::new(serde_json::from_value(pod).unwrap());
+        }
+    }
+
+    /// The set is written.
+    fn renew(&mut self) {
+        let version = self.set["metadata"]["resourceVersion"].as_str().unwrap();
+        let version: u32 = version.parse().unwrap();
+        self.set["metadata"]["resourceVersion"] = (version + 1).to_string().into();
     }
 
     fn report(&mut self) {
@@ -179,9 +248,7 @@ impl World {
         let status = serde_json::to_value(status).unwrap();
         if self.set["status"] != status {
             self.set["status"] = status;
-            let version = self.set["metadata"]["resourceVersion"].as_str().unwrap();
-            let version: u32 = version.parse().unwrap();
-            self.set["metadata"]["resourceVersion"] = (version + 1).to_string().into();
+            self.renew();
         }
     }
 }

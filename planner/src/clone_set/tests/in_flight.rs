@@ -1,6 +1,7 @@
 //! Pods that a write is under way to.
 
 use super::*;
+use crate::Pod;
 
 /// A set of `replicas` Pods `web-1`, `web-2` ... of an older template, all available.
 fn rolling(replicas: u32, rolling: &Value) -> Snapshot {
