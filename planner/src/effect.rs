@@ -4,10 +4,13 @@
 use apis::lifecycle::State;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+mod op;
 mod request;
 
+pub use op::Op;
+pub(crate) use op::{escape, set_annotation, test_uid, test_version};
 pub(crate) use request::time;
 pub use request::{Request, Resource, Verb};
 
@@ -126,7 +129,7 @@ pub enum Effect {
         /// Images that change, as `container: old -> new`, for the Event.
         images: Vec<String>,
         /// The JSON patch, with its `test`s.
-        patch: Vec<Value>,
+        patch: Vec<Op>,
         /// See [`Disruption`].
         disruption: Disruption,
     },
@@ -150,7 +153,7 @@ pub enum Effect {
         /// What changes, as `container: cpu 1 -> 2`, for the Event.
         changes: Vec<String>,
         /// The JSON patch of `pods/resize`, with its `test`s.
-        patch: Vec<Value>,
+        patch: Vec<Op>,
         /// See [`Disruption`].
         disruption: Disruption,
     },
@@ -312,34 +315,4 @@ impl Effect {
             | Self::DeleteWarmer { .. } => false,
         }
     }
-}
-
-/// A JSON-patch `test`.
-pub(crate) fn test(path: &str, value: &str) -> Value {
-    json!({"op": "test", "path": path, "value": value})
-}
-
-pub(crate) fn test_uid(target: &Target) -> Value {
-    test("/metadata/uid", &target.uid)
-}
-
-/// For what no finer `test` can say.
-pub(crate) fn test_version(target: &Target) -> Value {
-    test("/metadata/resourceVersion", &target.resource_version)
-}
-
-/// JSON-patch operations that set one annotation.
-pub(crate) fn set_annotation(key: &str, value: &str, has_annotations: bool) -> Vec<Value> {
-    let mut ops = Vec::new();
-    if !has_annotations {
-        ops.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
-    }
-    let path = format!("/metadata/annotations/{}", escape(key));
-    ops.push(json!({"op": "add", "path": path, "value": value}));
-    ops
-}
-
-/// A key as a JSON pointer token (RFC 6901).
-pub(crate) fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }

@@ -10,10 +10,9 @@
 use apis::lifecycle::{Lifecycle, LifecycleHook, State};
 use apis::names;
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use crate::Pod;
-use crate::effect::{Effect, Target, escape, test_version, time};
+use crate::effect::{Effect, Op, Target, escape, test_version, time};
 use crate::reason::Reason;
 
 /// Why a Pod waits that a hook holds.
@@ -173,18 +172,18 @@ fn label(pod: &Pod) -> Option<&str> {
 }
 
 /// JSON-patch operations that write `state` on a Pod that has labels and annotations.
-pub(crate) fn ops(target: &Target, state: State, at: Timestamp) -> [Value; 3] {
+pub(crate) fn ops(target: &Target, state: State, at: Timestamp) -> [Op; 3] {
     [test_version(target), set_label(state), set_time(at)]
 }
 
-fn set_label(state: State) -> Value {
+fn set_label(state: State) -> Op {
     let path = format!("/metadata/labels/{}", escape(names::LIFECYCLE_STATE_LABEL));
-    json!({"op": "add", "path": path, "value": state.as_str()})
+    Op::add(path, state.as_str())
 }
 
-fn set_time(at: Timestamp) -> Value {
+fn set_time(at: Timestamp) -> Op {
     let key = escape(names::LIFECYCLE_TIMESTAMP_ANNOTATION);
-    json!({"op": "add", "path": format!("/metadata/annotations/{key}"), "value": time(at)})
+    Op::add(format!("/metadata/annotations/{key}"), time(at))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use apis::names;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Effect, Target, test, test_uid, test_version};
+use super::{Effect, Op, Target, test_uid, test_version};
 use crate::lifecycle;
 
 /// What is asked of the API server.
@@ -117,19 +117,13 @@ impl Effect {
                 at,
                 ..
             } => transition(target, *state, *drain, *at),
-            Self::Resize { patch, .. } => (
-                Verb::JsonPatch,
-                Resource::PodsResize,
-                Value::Array(patch.clone()),
-            ),
+            Self::Resize { patch, .. } => (Verb::JsonPatch, Resource::PodsResize, array(patch)),
             Self::Drain { target, at, .. } => (
                 Verb::StrategicPatch,
                 Resource::PodsStatus,
                 drain(target, *at),
             ),
-            Self::PatchPod { patch, .. } => {
-                (Verb::JsonPatch, Resource::Pods, Value::Array(patch.clone()))
-            }
+            Self::PatchPod { patch, .. } => (Verb::JsonPatch, Resource::Pods, array(patch)),
             Self::OpenGate {
                 target,
                 at,
@@ -156,7 +150,7 @@ impl Effect {
                     if let Some(state) = state {
                         ops.extend(lifecycle::ops(target, *state, *at));
                     }
-                    (Verb::JsonPatch, Resource::PodsStatus, Value::Array(ops))
+                    (Verb::JsonPatch, Resource::PodsStatus, array(&ops))
                 }
             },
         };
@@ -220,6 +214,10 @@ fn annotate(target: &Target, key: &str, value: &str) -> Value {
     json!({"metadata": metadata})
 }
 
+fn array(ops: &[Op]) -> Value {
+    ops.iter().map(Op::json).collect()
+}
+
 fn hand_over(target: &Target, index: usize, owner: &Value) -> Value {
     let path = format!("/metadata/ownerReferences/{index}");
     json!([test_uid(target), test_version(target), {"op": "replace", "path": path, "value": owner}])
@@ -259,20 +257,20 @@ fn open_both(target: &Target, at: Timestamp, state: Option<State>) -> Value {
 }
 
 /// Replaces the whole condition, and with it the reason of the drain.
-fn undrain(target: &Target, at: Timestamp, index: usize, generation: i64) -> Vec<Value> {
+fn undrain(target: &Target, at: Timestamp, index: usize, generation: i64) -> Vec<Op> {
     let gate = condition(names::IN_PLACE_READY_CONDITION, "True", None, at);
     let path = format!("/status/conditions/{index}");
     let mut ops = vec![test_uid(target)];
     // Whoever changed the spec meanwhile wants the Pod drained. (Servers that do not number the
     // generations of Pods leave us without this test.)
     if generation > 0 {
-        ops.push(json!({"op": "test", "path": "/metadata/generation", "value": generation}));
+        ops.push(Op::test("/metadata/generation", generation));
     }
-    ops.push(test(
-        &format!("{path}/type"),
+    ops.push(Op::test(
+        format!("{path}/type"),
         names::IN_PLACE_READY_CONDITION,
     ));
-    ops.push(json!({"op": "replace", "path": path, "value": gate}));
+    ops.push(Op::replace(path, gate));
     ops
 }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use apis::in_place_state::{InPlaceState, LastContainer, PreCheck, Resize};
 use apis::names;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Batch, Changes, ImageChange, KeyChange, List, Map, ResizeChange};
 use crate::effect::{
-    Disruption, Effect, Target, escape, set_annotation, test, test_uid, test_version,
+    Disruption, Effect, Op, Target, escape, set_annotation, test_uid, test_version,
 };
 use crate::pod::Gate;
 use crate::{Pod, Revision};
@@ -45,7 +45,7 @@ pub(crate) fn patch_pod(
                 .any(|c| c.map == Map::Annotations && c.to.is_some());
         ops.extend(set_annotation(
             names::IN_PLACE_STATE_ANNOTATION,
-            &record,
+            record,
             annotated,
         ));
     }
@@ -65,7 +65,7 @@ pub(crate) fn patch_pod(
 
 /// Between the decision and the write the Pod may have become Ready: the server has to refuse the
 /// patch then, or traffic would meet a restarting container.
-pub(super) fn test_out_of_service(pod: &Pod) -> Vec<Value> {
+pub(super) fn test_out_of_service(pod: &Pod) -> Vec<Op> {
     let conditions: &[&str] = match pod.gate() {
         Gate::Closed { .. } => &[names::IN_PLACE_READY_CONDITION, names::READY_CONDITION],
         // Without a gate there is nothing to drain; the budget alone protects the Pod.
@@ -77,8 +77,8 @@ pub(super) fn test_out_of_service(pod: &Pod) -> Vec<Value> {
         match pod.condition(name) {
             Some((index, condition)) => {
                 let path = format!("/status/conditions/{index}");
-                tests.push(test(&format!("{path}/type"), &condition.type_));
-                tests.push(test(&format!("{path}/status"), &condition.status));
+                tests.push(Op::test(format!("{path}/type"), &*condition.type_));
+                tests.push(Op::test(format!("{path}/status"), &*condition.status));
             }
             // A condition that is not there cannot be tested; nothing finer than the version is
             // left.
@@ -97,12 +97,12 @@ pub(super) fn container_path(list: List, index: usize) -> String {
     format!("/spec/{list}/{index}")
 }
 
-fn image_ops(change: &ImageChange) -> [Value; 3] {
+fn image_ops(change: &ImageChange) -> [Op; 3] {
     let path = container_path(change.list, change.index);
     [
-        test(&format!("{path}/name"), &change.container),
-        test(&format!("{path}/image"), &change.from),
-        json!({"op": "replace", "path": format!("{path}/image"), "value": change.to}),
+        Op::test(format!("{path}/name"), &*change.container),
+        Op::test(format!("{path}/image"), &*change.from),
+        Op::replace(format!("{path}/image"), &*change.to),
     ]
 }
 
@@ -114,43 +114,43 @@ fn pointer(map: Map, key: &str) -> String {
     format!("/metadata/{map}/{}", escape(key))
 }
 
-fn key_op(change: &KeyChange) -> Value {
+fn key_op(change: &KeyChange) -> Op {
     let path = pointer(change.map, &change.key);
     match &change.to {
-        Some(value) => json!({"op": "add", "path": path, "value": value}),
+        Some(value) => Op::add(path, &**value),
         // Only keys that are there are ever chosen for removal.
-        None => json!({"op": "remove", "path": path}),
+        None => Op::remove(path),
     }
 }
 
 /// Takes away what OpenKruise remembers of a change that waits for its grace period: whoever came
 /// back to it would follow it.
-fn left_behind(pod: &Pod) -> Vec<Value> {
+fn left_behind(pod: &Pod) -> Vec<Op> {
     let keys = names::IN_PLACE_GRACE_ANNOTATIONS;
     let keys = keys
         .into_iter()
         .filter(|key| pod.annotations().contains_key(*key));
-    keys.map(|key| json!({"op": "remove", "path": pointer(Map::Annotations, key)}))
+    keys.map(|key| Op::remove(pointer(Map::Annotations, key)))
         .collect()
 }
 
 /// `add` needs its parent: a Pod without a single label or annotation has no map to add to.
-fn missing_maps(pod: &Pod, changes: &Changes) -> Vec<Value> {
+fn missing_maps(pod: &Pod, changes: &Changes) -> Vec<Op> {
     let mut ops = Vec::new();
     if pod.metadata.labels.is_none() {
-        ops.push(json!({"op": "add", "path": "/metadata/labels", "value": {}}));
+        ops.push(Op::add("/metadata/labels", json!({})));
     }
     let annotates = changes
         .keys
         .iter()
         .any(|c| c.map == Map::Annotations && c.to.is_some());
     if annotates && pod.metadata.annotations.is_none() {
-        ops.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+        ops.push(Op::add("/metadata/annotations", json!({})));
     }
     ops
 }
 
-fn label_ops(pod: &Pod, target: &Revision) -> Vec<Value> {
+fn label_ops(pod: &Pod, target: &Revision) -> Vec<Op> {
     if pod.revision_hash() == Some(target.hash()) {
         return Vec::new();
     }
@@ -160,11 +160,9 @@ fn label_ops(pod: &Pod, target: &Revision) -> Vec<Value> {
     ];
     // The labels and annotations above were compared with those of this revision.
     let seen = pod.labels().get(names::REVISION_LABEL);
-    let seen = seen.map(|seen| test(&pointer(Map::Labels, names::REVISION_LABEL), seen));
+    let seen = seen.map(|seen| Op::test(pointer(Map::Labels, names::REVISION_LABEL), &**seen));
     seen.into_iter()
-        .chain(labels.into_iter().map(
-            |(key, value)| json!({"op": "add", "path": pointer(Map::Labels, key), "value": value}),
-        ))
+        .chain(labels.map(|(key, value)| Op::add(pointer(Map::Labels, key), value)))
         .collect()
 }
 

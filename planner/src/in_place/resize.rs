@@ -8,11 +8,11 @@
 use apis::in_place_state::{InPlaceState, Resize, Resources};
 use apis::names;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::patch::{container_path, test_out_of_service};
 use super::{Changes, List};
-use crate::effect::{Disruption, Effect, Target, test, test_uid};
+use crate::effect::{Disruption, Effect, Op, Target, test_uid};
 use crate::pod::Container;
 use crate::reason::Reason;
 use crate::template::resources::{self, Key};
@@ -137,7 +137,7 @@ pub(crate) fn resize_pod(pod: &Pod, changes: &Changes, disruption: Disruption) -
     }
     for change in &changes.resizes {
         let path = container_path(change.list, change.index);
-        ops.push(test(&format!("{path}/name"), &change.container));
+        ops.push(Op::test(format!("{path}/name"), &*change.container));
         ops.extend(amounts(change, &format!("{path}/resources")));
     }
     let told = changes.resizes.iter().map(|change| {
@@ -158,10 +158,10 @@ pub(crate) fn resize_pod(pod: &Pod, changes: &Changes, disruption: Disruption) -
     }
 }
 
-fn amounts(change: &ResizeChange, path: &str) -> Vec<Value> {
+fn amounts(change: &ResizeChange, path: &str) -> Vec<Op> {
     let mut ops = Vec::new();
     if !change.has_resources {
-        ops.push(json!({"op": "add", "path": path, "value": {}}));
+        ops.push(Op::add(path.to_owned(), json!({})));
     }
     let lists = [
         ("limits", change.from.limits.is_none()),
@@ -170,16 +170,16 @@ fn amounts(change: &ResizeChange, path: &str) -> Vec<Value> {
     for (list, is_missing) in lists {
         if is_missing && change.keys.iter().any(|key| key.list == list) {
             let path = format!("{path}/{list}");
-            ops.push(json!({"op": "add", "path": path, "value": {}}));
+            ops.push(Op::add(path, json!({})));
         }
     }
     for key in &change.keys {
         let path = format!("{path}/{}/{}", key.list, key.resource);
         if let Some(there) = key.of(&change.from) {
-            ops.push(test(&path, there));
+            ops.push(Op::test(path.clone(), there));
         }
-        let value = key.of(&change.to);
-        ops.push(json!({"op": "add", "path": path, "value": value}));
+        let value = key.of(&change.to).unwrap_or_default();
+        ops.push(Op::add(path, value));
     }
     ops
 }
