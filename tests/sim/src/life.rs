@@ -348,10 +348,11 @@ impl<'a> Life<'a> {
             _ => {}
         }
         let (before, answer) = self.world.perform(&request);
-        let short = format!("{effect:?}");
-        let short: String = short.chars().take(70).collect();
         let said = answer.as_ref().map(|_| ()).map_err(|r| *r);
-        self.world.tell(|| format!("{index}: {short} -> {said:?}"));
+        self.world.tell(|| {
+            let short: String = format!("{effect:?}").chars().take(70).collect();
+            format!("{index}: {short} -> {said:?}")
+        });
         if answer.is_ok() {
             let world = &mut self.world;
             let before = before.as_ref();

@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) judge: Judge,
     /// Nodes whose kubelet does nothing.
     pub(crate) silent: BTreeSet<&'static str>,
+    /// Pods in which the kubelet had nothing to do, in this version.
+    idle: BTreeMap<String, Value>,
     /// Writes of ours by Pod (UID).
     pub(crate) writes: BTreeMap<String, usize>,
     pub(crate) written: usize,
@@ -54,6 +56,7 @@ impl World {
             journal: Vec::new(),
             judge: Judge::default(),
             silent: BTreeSet::new(),
+            idle: BTreeMap::new(),
             writes: BTreeMap::new(),
             written: 0,
             trace: is_traced.then(Vec::new),
@@ -110,8 +113,11 @@ impl World {
 
     /// Everything that changed since the last call goes into the journal, and is judged.
     pub(crate) fn absorb(&mut self) {
+        let before = self.journal.len();
         self.collect();
-        self.judge.observe(&self.server, false);
+        if self.journal.len() > before {
+            self.judge.observe(&self.server, false);
+        }
     }
 
     /// Into the journal only: the caller judges.
@@ -177,14 +183,21 @@ impl World {
         if pod["metadata"]["labels"]["foreign"].is_string() {
             return false;
         }
+        let version = pod["metadata"]["resourceVersion"].clone();
+        if self.idle.get(name) == Some(&version) {
+            return false;
+        }
         let changed = match pod["spec"]["nodeName"].as_str() {
             None => {
                 let node = NODES[rng.usize(..NODES.len())];
                 self.server.bind(name, node).is_ok()
             }
-            Some(node) if self.silent.contains(node) => false,
+            Some(node) if self.silent.contains(node) => return false,
             Some(_) => self.kubelet.sync(&mut self.server, name),
         };
+        if !changed {
+            self.idle.insert(name.to_owned(), version);
+        }
         self.absorb();
         if changed {
             self.tell(|| format!("kubelet {name}"));
