@@ -80,7 +80,9 @@ impl Judge {
         let is_first = self.current.as_ref().is_none_or(|c| *c == update);
         let kept = if is_first { 0 } else { partition };
         let there = updated(server, &update_hash);
-        let active: Vec<&Arc<Pod>> = s.pods.iter().filter(|p| p.is_active()).collect();
+        let is_selected = |p: &&Arc<Pod>| p.labels().get("app").is_some_and(|app| app == "web");
+        let active = s.pods.iter().filter(|p| p.is_active());
+        let active: Vec<&Arc<Pod>> = active.filter(is_selected).collect();
         let at_update = |p: &&&Arc<Pod>| p.revision_hash() == Some(&update_hash);
         let new = active.iter().filter(at_update).count();
         Self::check_counts(plan, &active, &update_hash);
