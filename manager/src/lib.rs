@@ -14,7 +14,7 @@ pub mod lease;
 pub mod metrics;
 pub mod queue;
 pub mod run;
-mod status;
+pub mod status;
 mod story;
 mod tasks;
 pub mod telemetry;

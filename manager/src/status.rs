@@ -1,9 +1,10 @@
 //! Writes the status of a CloneSet, and only when it changed.
 
 use apis::{CloneSet, CloneSetStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DeserializeGuard;
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
 use crate::client::{CallError, FIELD_MANAGER, call};
@@ -20,11 +21,11 @@ pub(crate) fn is_urgent(old: &CloneSetStatus, new: &CloneSetStatus) -> bool {
     old.observed_generation != new.observed_generation || judgements(old) != judgements(new)
 }
 
-/// Patches the status of the object that `metadata` names; a set that was deleted and created
-/// again meanwhile is left alone.
+/// Patches the status of `set`, unless it is another one by now or has changed since it was read:
+/// see [`body`].
 ///
 /// # Errors
-/// How the call failed; the next pass tries again.
+/// How the call failed, a conflict included; the next pass tries again.
 pub(crate) async fn write(
     client: &Client,
     set: &DeserializeGuard<CloneSet>,
@@ -38,7 +39,7 @@ pub(crate) async fn write(
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..Default::default()
     };
-    let body = json!({"metadata": {"uid": set.uid()}, "status": difference(old, new)});
+    let body = body(set.meta(), old, new);
     let patch = Patch::Merge(&body);
     let answer = call(api.patch_status(&set.name_any(), &params, &patch)).await;
     let label = answer.as_ref().err().map_or("ok", CallError::label);
@@ -46,7 +47,19 @@ pub(crate) async fn write(
     answer
 }
 
-/// The merge patch from `old` to `new`: a field that is gone has to be said as null, or it would
+/// The merge patch that takes the status of the set with `metadata` from `old` to `new`.
+///
+/// The status remembers what decisions rest on: which revision the partition keeps Pods at, and
+/// which one was given up. So a status that was judged from an old view is refused, as a former
+/// leader's would be that does not know yet that it is none.
+pub fn body(metadata: &ObjectMeta, old: &CloneSetStatus, new: &CloneSetStatus) -> Value {
+    json!({
+        "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
+        "status": difference(old, new),
+    })
+}
+
+/// The fields that differ: a field that is gone has to be said as null, or it would
 /// stay, and be written again with every pass.
 fn difference(old: &CloneSetStatus, new: &CloneSetStatus) -> Map<String, Value> {
     let fields = |status: &CloneSetStatus| match json!(status) {
@@ -66,6 +79,24 @@ fn difference(old: &CloneSetStatus, new: &CloneSetStatus) -> Map<String, Value> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_that_was_judged_from_an_old_view_is_refused() {
+        let metadata = ObjectMeta {
+            uid: Some("set-uid".into()),
+            resource_version: Some("7".into()),
+            ..Default::default()
+        };
+        let new = CloneSetStatus {
+            replicas: 4,
+            ..Default::default()
+        };
+        let expected = json!({
+            "metadata": {"uid": "set-uid", "resourceVersion": "7"},
+            "status": {"replicas": 4},
+        });
+        assert_eq!(body(&metadata, &CloneSetStatus::default(), &new), expected);
+    }
 
     #[test]
     fn a_field_that_is_gone_is_taken_away() {

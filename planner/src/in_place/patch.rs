@@ -29,6 +29,12 @@ pub(crate) fn patch_pod(
     let mut ops = vec![test_uid(&at)];
     if !changes.images.is_empty() {
         ops.extend(test_out_of_service(pod));
+        // What was not reported yet cannot be recorded. A container that has started since would
+        // be taken for its successor; nothing finer than the version tells.
+        let unknown = |c: &ImageChange| pod.container_status(&c.container).is_none();
+        if changes.images.iter().any(unknown) {
+            ops.push(test_version(&at));
+        }
     }
     for change in &changes.images {
         ops.extend(image_ops(change));

@@ -9,9 +9,11 @@ use std::time::Duration;
 use apis::{CloneSet, CloneSetStatus, Valid};
 use fastrand::Rng;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::Event;
 use manager::cache::{CONFIRM_WITHIN, Cache, Key};
 use manager::holds::{CREATION, Holds};
+use manager::status;
 use model::server::Server;
 use planner::effect::{Request, Resource, Verb};
 use planner::status::{Outcome, with_outcome};
@@ -49,8 +51,8 @@ pub(crate) struct Pass {
     pub(crate) promise: Promise,
     pub(crate) status: CloneSetStatus,
     pub(crate) old: CloneSetStatus,
+    set: ObjectMeta,
     pub(crate) wake_at: Option<Timestamp>,
-    generation: i64,
 }
 
 pub(crate) struct Controller {
@@ -206,7 +208,7 @@ impl Controller {
             status: plan.status,
             old: object.status.clone().unwrap_or_default(),
             wake_at: plan.wake_at,
-            generation: object.metadata.generation.unwrap_or_default(),
+            set: object.metadata.clone(),
         });
     }
 
@@ -271,8 +273,13 @@ impl Controller {
         }
     }
 
-    /// The status of a pass that is through, with what failed.
-    pub(crate) fn report(&mut self, pass: &Pass, now: Timestamp) -> CloneSetStatus {
+    /// The status of a pass that is through, with what failed, and the patch that writes it, where
+    /// there is anything to write.
+    pub(crate) fn report(
+        &mut self,
+        pass: &Pass,
+        now: Timestamp,
+    ) -> Option<(CloneSetStatus, Value)> {
         let mut outcome = Outcome::default();
         for (uid, error) in self.holds.held(&key()).0 {
             let failed = match uid.as_str() {
@@ -281,7 +288,14 @@ impl Controller {
             };
             failed.get_or_insert(error);
         }
-        with_outcome(pass.status.clone(), &outcome, pass.generation, now)
+        let generation = pass.set.generation.unwrap_or_default();
+        let status = with_outcome(pass.status.clone(), &outcome, generation, now);
+        if status == pass.old {
+            return None;
+        }
+        let mut patch = status::body(&pass.set, &pass.old, &status);
+        self.mutation.strip_merge(&mut patch);
+        Some((status, patch))
     }
 
     /// What a pass would come to now.

@@ -138,7 +138,8 @@ impl<'a> Life<'a> {
         }
         let replicas = self.world.set["spec"]["replicas"].as_u64();
         let status = &self.world.set["status"];
-        let updated = status["updatedReplicas"].as_u64();
+        // A count that has never been anything but 0 is not written.
+        let updated = Some(status["updatedReplicas"].as_u64().unwrap_or_default());
         let is_mixed = status["updateRevision"] != status["currentRevision"];
         let expected = status["expectedUpdatedReplicas"].as_u64();
         let expected = if is_mixed { expected } else { replicas };
@@ -168,7 +169,8 @@ impl<'a> Life<'a> {
         );
         let status = &self.world.set["status"];
         for count in ["replicas", "updatedReplicas", "availableReplicas"] {
-            assert_eq!(status[count].as_u64(), Some(replicas), "end: {status}");
+            let count = status[count].as_u64().unwrap_or_default();
+            assert_eq!(count, replicas, "end: {status}");
         }
         let current = &status["currentRevision"];
         let is_done = *current == status["updateRevision"];
@@ -381,18 +383,19 @@ impl<'a> Life<'a> {
     fn report(&mut self, index: usize, pass: &Pass) {
         let process = &mut self.processes[index];
         process.wake_at = pass.wake_at;
-        let status = process.report(pass, self.world.server.now);
-        if status == pass.old {
+        let Some((status, patch)) = process.report(pass, self.world.server.now) else {
             return;
-        }
+        };
+        let Some(set) = self.world.patch_status(&patch) else {
+            self.world.tell(|| format!("{index}: status refused"));
+            return;
+        };
         let is_lost = self.trouble.calls && self.rng.u32(..20) == 0;
-        let current = status.current_revision.clone();
+        let current = status.current_revision;
         let judge = &mut self.world.judge;
         if pass.promise.is_complete || judge.current.is_none() {
             judge.current.clone_from(&current);
         }
-        let status = serde_json::to_value(&status).expect("a status is JSON");
-        let set = self.world.write_status(status);
         if !is_lost && !self.mutation.forgets_own_writes() {
             self.processes[index].sets.observe_write(decode(&set));
         }

@@ -39,12 +39,14 @@ impl Mutation {
                     ops.retain(|op| op["op"] != "test");
                 }
             }
-            Verb::MergePatch | Verb::StrategicPatch => {
-                if let Some(metadata) = body["metadata"].as_object_mut() {
-                    metadata.remove("uid");
-                    metadata.remove("resourceVersion");
-                }
-            }
+            Verb::MergePatch | Verb::StrategicPatch => self.strip_merge(body),
+        }
+    }
+
+    pub(crate) fn strip_merge(self, patch: &mut Value) {
+        if let Some(metadata) = patch["metadata"].as_object_mut().filter(|_| self == Self::Blind) {
+            metadata.remove("uid");
+            metadata.remove("resourceVersion");
         }
     }
 

@@ -101,14 +101,19 @@ impl World {
         }
     }
 
-    /// The status subresource. Returns the set as it is then.
-    pub(crate) fn write_status(&mut self, status: Value) -> Value {
-        if self.set["status"] != status {
-            self.set["status"] = status;
-            self.store_set(false);
-            self.written += 1;
+    /// A merge patch of the status subresource. Returns the set as it is then, or None where it is
+    /// another version by now than the patch is meant for.
+    pub(crate) fn patch_status(&mut self, patch: &Value) -> Option<Value> {
+        let version = &patch["metadata"]["resourceVersion"];
+        if !version.is_null() && *version != self.set["metadata"]["resourceVersion"] {
+            return None;
         }
-        self.set.clone()
+        let mut status = self.set["status"].take();
+        json_patch::merge(&mut status, &patch["status"]);
+        self.set["status"] = status;
+        self.store_set(false);
+        self.written += 1;
+        Some(self.set.clone())
     }
 
     /// Everything that changed since the last call goes into the journal, and is judged.
