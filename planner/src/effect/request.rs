@@ -227,10 +227,12 @@ pub(crate) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// That nobody has drained the Pod or let go of it was read from all of it: a condition that is not
+/// there cannot be tested.
 fn open_new(target: &Target, at: Timestamp, state: Option<State>) -> Value {
     let gate = condition(names::IN_PLACE_READY_CONDITION, "True", None, at);
     let metadata = match state {
-        None => json!({"uid": target.uid}),
+        None => versioned(target),
         Some(state) => stated(target, state, at),
     };
     json!({"metadata": metadata, "status": {"conditions": [gate]}})

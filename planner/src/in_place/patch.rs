@@ -29,12 +29,7 @@ pub(crate) fn patch_pod(
     let mut ops = vec![test_uid(&at)];
     if !changes.images.is_empty() {
         ops.extend(test_out_of_service(pod));
-        // What was not reported yet cannot be recorded. A container that has started since would
-        // be taken for its successor; nothing finer than the version tells.
-        let unknown = |c: &ImageChange| pod.container_status(&c.container).is_none();
-        if changes.images.iter().any(unknown) {
-            ops.push(test_version(&at));
-        }
+        ops.extend(changes.images.iter().map(|change| test_runs(pod, change)));
     }
     for change in &changes.images {
         ops.extend(image_ops(change));
@@ -92,6 +87,22 @@ pub(super) fn test_out_of_service(pod: &Pod) -> Vec<Op> {
         }
     }
     tests
+}
+
+/// What goes on record is the container that the patch finds: one that has started since it was
+/// looked at would be taken for its successor, and let in before the kubelet stops it.
+fn test_runs(pod: &Pod, change: &ImageChange) -> Value {
+    let (list, statuses) = match change.list {
+        List::App => ("containerStatuses", &pod.status.container_statuses),
+        List::Init => ("initContainerStatuses", &pod.status.init_container_statuses),
+    };
+    let index = statuses.iter().position(|s| *s.name == change.container);
+    let id = index.and_then(|index| Some((index, statuses.get(index)?.container_id.as_deref()?)));
+    match id {
+        Some((index, id)) => test(&format!("/status/{list}/{index}/containerID"), id),
+        // A container that is not there cannot be tested; nothing finer than the version is left.
+        None => test_version(&Target::of(&pod.metadata)),
+    }
 }
 
 /// Where a container stands in a Pod.

@@ -4,14 +4,15 @@
 //! between any two of them. Caches and holds are the manager's own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use apis::{CloneSet, CloneSetStatus, Valid};
 use fastrand::Rng;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::Event;
-use manager::cache::{CONFIRM_WITHIN, Cache, Key};
+use manager::cache::{CONFIRM_WITHIN, Cache, Change, Key};
 use manager::holds::{CREATION, Holds};
 use manager::status;
 use model::server::Server;
@@ -63,9 +64,15 @@ pub(crate) struct Controller {
     pub(crate) streams: Vec<Stream>,
     pub(crate) holds: Holds,
     pub(crate) pass: Option<Pass>,
-    pub(crate) wake_at: Option<Timestamp>,
+    /// Look again then: the planner said so, something was refused, or is held until then.
+    again_at: Option<Timestamp>,
+    /// Something changed in the caches since the last pass began, as the manager is told it.
+    asked: Arc<AtomicBool>,
     mutation: Mutation,
 }
+
+/// As long as the manager waits after a view proved old.
+const STALE_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
 pub(crate) fn key() -> Key {
     Key::new("shop", "web")
@@ -87,6 +94,7 @@ fn listed<K: DeserializeOwned>(entry: &Entry) -> Event<K> {
 impl Controller {
     /// A process that has just read its lists.
     pub(crate) fn new(journal: &[Entry], mutation: Mutation) -> Self {
+        let asked = Arc::new(AtomicBool::new(true));
         let mut new = Self {
             sets: Cache::new(|_| ()),
             pods: Cache::new(|_| ()),
@@ -95,15 +103,60 @@ impl Controller {
             streams: Vec::new(),
             holds: Holds::default(),
             pass: None,
-            wake_at: None,
+            again_at: None,
+            asked,
             mutation,
         };
+        new.subscribe();
         for (index, kind) in Kind::ALL.into_iter().enumerate() {
             new.streams.push(Stream::after_list(kind, journal.len()));
             new.list(index, journal, journal.len());
             new.end_list(index);
         }
         new
+    }
+
+    /// A pass is asked for by what the manager lets ask for one.
+    fn subscribe(&self) {
+        let asks = |asked: &Arc<AtomicBool>| {
+            let asked = Arc::clone(asked);
+            move |_: &Change| asked.store(true, Ordering::Relaxed)
+        };
+        let asks_owned = |asked: &Arc<AtomicBool>, or_orphan: bool| {
+            let asked = Arc::clone(asked);
+            move |change: &Change| {
+                let owners = [&change.owner_uid, &change.old_owner_uid];
+                let is_ours = owners.into_iter().flatten().any(|uid| uid == "set-uid");
+                let is_orphan = change.owner_uid.is_none() && !change.deleted;
+                if is_ours || (or_orphan && is_orphan) {
+                    asked.store(true, Ordering::Relaxed);
+                }
+            }
+        };
+        self.sets.subscribe(asks(&self.asked));
+        self.pods.subscribe(asks_owned(&self.asked, true));
+        self.claims.subscribe(asks_owned(&self.asked, false));
+        self.revisions.subscribe(asks_owned(&self.asked, true));
+    }
+
+    /// Whether a pass would begin now.
+    pub(crate) fn is_asked(&self, now: Timestamp) -> bool {
+        self.asked.load(Ordering::Relaxed) || self.again_at.is_some_and(|at| at <= now)
+    }
+
+    /// When a pass will begin if nothing happens until then.
+    pub(crate) fn again_at(&self) -> Option<Timestamp> {
+        self.again_at
+    }
+
+    /// Looks again at `at`, or sooner.
+    pub(crate) fn again(&mut self, at: Timestamp) {
+        self.again_at = Some(self.again_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// The view proved old.
+    pub(crate) fn stale(&mut self, now: Timestamp) {
+        self.again(now + STALE_AGAIN);
     }
 
     /// The watch broke: the server lists what there was after `length` entries.
@@ -188,6 +241,8 @@ impl Controller {
         effects_max: usize,
         promise: impl FnOnce(&Snapshot, &Plan) -> Promise,
     ) {
+        self.asked.store(false, Ordering::Relaxed);
+        self.again_at = None;
         let Some(snapshot) = self.snapshot(now, effects_max) else {
             return;
         };
@@ -201,7 +256,6 @@ impl Controller {
         }
         rng.shuffle(&mut effects);
         let object = snapshot.set.object();
-        self.wake_at = plan.wake_at;
         self.pass = Some(Pass {
             steps: effects.into_iter().map(Step::Due).collect(),
             promise,
@@ -220,7 +274,7 @@ impl Controller {
     }
 
     /// An answer comes in.
-    pub(crate) fn receive(&mut self, effect: &Effect, answer: Answer) {
+    pub(crate) fn receive(&mut self, effect: &Effect, answer: Answer, now: Timestamp) {
         let held_as = effect.uid().unwrap_or(CREATION).to_owned();
         match answer {
             Answer::Object(object) => {
@@ -231,7 +285,7 @@ impl Controller {
                 self.gone(&effect.request(), &held_as);
                 self.holds.succeeded(&key(), &held_as);
             }
-            Answer::Stale => {}
+            Answer::Stale => self.stale(now),
             Answer::Refused(asked) => {
                 self.holds.failed(&key(), &held_as, "refused", asked);
             }
@@ -280,8 +334,15 @@ impl Controller {
         pass: &Pass,
         now: Timestamp,
     ) -> Option<(CloneSetStatus, Value)> {
+        if let Some(at) = pass.wake_at {
+            self.again(at);
+        }
+        let (held, until) = self.holds.held(&key());
+        if let Some(until) = until.and_then(|until| SignedDuration::try_from(until).ok()) {
+            self.again(now + until);
+        }
         let mut outcome = Outcome::default();
-        for (uid, error) in self.holds.held(&key()).0 {
+        for (uid, error) in held {
             let failed = match uid.as_str() {
                 CREATION => &mut outcome.scale_error,
                 _ => &mut outcome.update_error,

@@ -10,7 +10,7 @@ use planner::Effect;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::controller::{Answer, Controller, Pass, Step, decode, key};
+use crate::controller::{Answer, Controller, Pass, Step, decode};
 use crate::mutation::Mutation;
 use crate::users;
 use crate::world::World;
@@ -123,7 +123,7 @@ impl<'a> Life<'a> {
     fn end(&mut self) {
         self.trouble = Trouble::none();
         self.one_process();
-        users::calm(&mut self.world);
+        users::calm(&mut self.world, &mut self.rng);
         self.settle();
         self.check_partition();
         users::finish(&mut self.world);
@@ -316,6 +316,9 @@ impl<'a> Life<'a> {
         let now = self.world.server.now;
         let process = &mut self.processes[index];
         let Some(mut pass) = process.pass.take() else {
+            if !process.is_asked(now) {
+                return;
+            }
             let (judge, server) = (&self.world.judge, &self.world.server);
             process.begin_pass(now, &mut self.rng, self.effects_max, |s, plan| {
                 judge.promise(s, plan, server)
@@ -332,7 +335,7 @@ impl<'a> Life<'a> {
                 let answer = self.send(index, &effect, &pass);
                 pass.steps.push(Step::Sent(effect, answer));
             }
-            Step::Sent(effect, answer) => self.processes[index].receive(&effect, answer),
+            Step::Sent(effect, answer) => self.processes[index].receive(&effect, answer, now),
         }
         self.processes[index].pass = Some(pass);
     }
@@ -382,11 +385,11 @@ impl<'a> Life<'a> {
 
     fn report(&mut self, index: usize, pass: &Pass) {
         let process = &mut self.processes[index];
-        process.wake_at = pass.wake_at;
         let Some((status, patch)) = process.report(pass, self.world.server.now) else {
             return;
         };
         let Some(set) = self.world.patch_status(&patch) else {
+            self.processes[index].stale(self.world.server.now);
             self.world.tell(|| format!("{index}: status refused"));
             return;
         };
@@ -417,21 +420,31 @@ impl<'a> Life<'a> {
             while self.processes[0].pass.is_some() {
                 self.act(0);
             }
+            self.deliver_all();
             let wrote = self.world.written > before;
             let mut moved = false;
-            for name in self.world.pod_names() {
-                moved |= self.world.sync(&name, &mut self.rng);
+            // Kubelets are faster or slower than the manager.
+            for _ in 0..self.rng.u32(1..=4) {
+                let mut has_moved = false;
+                for name in self.world.pod_names() {
+                    has_moved |= self.world.sync(&name, &mut self.rng);
+                }
+                moved |= has_moved;
+                if !has_moved {
+                    break;
+                }
             }
-            let (held, until) = self.processes[0].holds.held(&key());
-            let is_idle = held.is_empty() && self.processes[0].wake_at.is_none();
-            if !wrote && !moved && is_idle && self.processes[0].unconfirmed() == 0 {
+            let process = &self.processes[0];
+            let again = process.again_at();
+            let is_asked = process.is_asked(self.world.server.now);
+            if !wrote && !moved && !is_asked && again.is_none() && process.unconfirmed() == 0 {
                 self.check_rest();
                 return;
             }
             let mut pause = SignedDuration::from_secs(1);
-            if !wrote && !moved {
-                let until = until.and_then(|until| SignedDuration::try_from(until).ok());
-                pause = pause.max(until.unwrap_or_default());
+            if let Some(at) = again.filter(|_| !wrote && !moved && !is_asked) {
+                // Nothing happens before then.
+                pause = at.duration_since(self.world.server.now);
             }
             assert!(round < 399, "no rest: still moving after {round} rounds");
             self.advance(pause);

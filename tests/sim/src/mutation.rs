@@ -44,7 +44,10 @@ impl Mutation {
     }
 
     pub(crate) fn strip_merge(self, patch: &mut Value) {
-        if let Some(metadata) = patch["metadata"].as_object_mut().filter(|_| self == Self::Blind) {
+        if let Some(metadata) = patch["metadata"]
+            .as_object_mut()
+            .filter(|_| self == Self::Blind)
+        {
             metadata.remove("uid");
             metadata.remove("resourceVersion");
         }

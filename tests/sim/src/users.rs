@@ -242,13 +242,14 @@ pub(crate) fn node(world: &mut World, rng: &mut Rng) {
 }
 
 /// The trouble ends: nodes are back, and nothing that was broken for good is left.
-pub(crate) fn calm(world: &mut World) {
+pub(crate) fn calm(world: &mut World, rng: &mut Rng) {
     world.silent.clear();
+    let unavailable = rng.u32(1..=3);
     world.edit("calm", |spec| {
         spec["updateStrategy"]["type"] = "RollingUpdate".into();
         let rolling = &mut spec["updateStrategy"]["rollingUpdate"];
         rolling["paused"] = false.into();
-        rolling["maxUnavailable"] = 1.into();
+        rolling["maxUnavailable"] = unavailable.into();
         rolling["podUpdatePolicy"] = "InPlaceIfPossible".into();
         spec["template"]["spec"]["containers"][0]["image"] = "web:8".into();
     });
