@@ -49,8 +49,8 @@ pub(crate) async fn write(
 
 /// The merge patch that takes the status of the set with `metadata` from `old` to `new`.
 ///
-/// The status remembers what decisions rest on: which revision the partition keeps Pods at, and
-/// which one was given up. So a status that was judged from an old view is refused, as a former
+/// The status remembers what decisions rest on: which revision is the current one, and which one
+/// was given up. So a status that was judged from an old view is refused, as a former
 /// leader's would be that does not know yet that it is none.
 pub fn body(metadata: &ObjectMeta, old: &CloneSetStatus, new: &CloneSetStatus) -> Value {
     json!({

@@ -3,6 +3,8 @@
 //! This is the pass of `manager/src/clone_set.rs` cut into its steps, so that anything may happen
 //! between any two of them. Caches and holds are the manager's own.
 
+use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -40,16 +42,31 @@ pub(crate) enum Answer {
     Unknown(Option<Value>),
 }
 
-/// An effect of the pass.
+/// An effect on its way.
 pub(crate) enum Step {
     Due(Effect),
     Sent(Effect, Answer),
 }
 
+impl Step {
+    pub(crate) fn effect(&self) -> &Effect {
+        match self {
+            Self::Due(effect) | Self::Sent(effect, _) => effect,
+        }
+    }
+}
+
+/// A write that outlives the pass that began it.
+pub(crate) struct Flight {
+    pub(crate) step: Step,
+    pub(crate) promise: Rc<Promise>,
+}
+
 /// A pass that was planned and is being carried out.
 pub(crate) struct Pass {
+    /// What it waits for.
     pub(crate) steps: Vec<Step>,
-    pub(crate) promise: Promise,
+    pub(crate) promise: Rc<Promise>,
     pub(crate) status: CloneSetStatus,
     pub(crate) old: CloneSetStatus,
     set: ObjectMeta,
@@ -64,6 +81,9 @@ pub(crate) struct Controller {
     pub(crate) streams: Vec<Stream>,
     pub(crate) holds: Holds,
     pub(crate) pass: Option<Pass>,
+    pub(crate) flights: Vec<Flight>,
+    /// The next pass begins when nothing is under way.
+    awaits: bool,
     /// Look again then: the planner said so, something was refused, or is held until then.
     again_at: Option<Timestamp>,
     /// Something changed in the caches since the last pass began, as the manager is told it.
@@ -103,6 +123,8 @@ impl Controller {
             streams: Vec::new(),
             holds: Holds::default(),
             pass: None,
+            flights: Vec::new(),
+            awaits: false,
             again_at: None,
             asked,
             mutation,
@@ -141,7 +163,9 @@ impl Controller {
 
     /// Whether a pass would begin now.
     pub(crate) fn is_asked(&self, now: Timestamp) -> bool {
-        self.asked.load(Ordering::Relaxed) || self.again_at.is_some_and(|at| at <= now)
+        let is_due = self.again_at.is_some_and(|at| at <= now);
+        let waits = self.awaits && !self.flights.is_empty();
+        !waits && (is_due || self.asked.load(Ordering::Relaxed))
     }
 
     /// When a pass will begin if nothing happens until then.
@@ -218,6 +242,8 @@ impl Controller {
         let set = Valid::new((*set).clone()).map_err(|(_, errors)| errors);
         let set = set.expect("the simulation writes sound specs");
         let uid = set.object().metadata.uid.clone().unwrap_or_default();
+        let uids = self.flights.iter().filter_map(|f| f.step.effect().uid());
+        let in_flight: BTreeSet<String> = uids.map(str::to_owned).collect();
         Some(Snapshot {
             now,
             set,
@@ -227,9 +253,9 @@ impl Controller {
             nodes: Vec::new(),
             revisions: self.revisions.owned(&uid),
             orphan_revisions: self.revisions.orphans("shop"),
-            in_flight: std::collections::BTreeSet::new(),
             held: self.holds.held(&key()).0,
-            effects_max,
+            effects_max: effects_max.saturating_sub(in_flight.len()),
+            in_flight,
         })
     }
 
@@ -241,29 +267,58 @@ impl Controller {
         effects_max: usize,
         promise: impl FnOnce(&Snapshot, &Plan) -> Promise,
     ) {
-        self.asked.store(false, Ordering::Relaxed);
-        self.again_at = None;
         let Some(snapshot) = self.snapshot(now, effects_max) else {
             return;
         };
         let mut plan = planner::clone_set::plan(&snapshot);
         plan.check().expect("the plan keeps its own budget");
+        self.asked.store(false, Ordering::Relaxed);
+        self.awaits = false;
+        if !snapshot.in_flight.is_empty() && !plan.effects.iter().all(Effect::is_step) {
+            // What is made or removed is decided from a view with no gaps in it.
+            self.asked.store(true, Ordering::Relaxed);
+            self.awaits = true;
+            return;
+        }
+        self.again_at = None;
         self.mutation.bend(&mut plan.status);
-        let promise = promise(&snapshot, &plan);
+        let promise = Rc::new(promise(&snapshot, &plan));
         let mut effects = plan.effects;
         if snapshot.held.contains_key(CREATION) {
-            effects.retain(|effect| !matches!(effect, Effect::CreatePod { .. }));
+            effects.retain(|effect| {
+                !matches!(
+                    effect,
+                    Effect::CreatePod { .. } | Effect::CreateClaim { .. }
+                )
+            });
         }
         rng.shuffle(&mut effects);
+        let is_launched = effects.iter().all(Effect::is_step);
+        let mut steps: Vec<Step> = effects.into_iter().map(Step::Due).collect();
+        if is_launched {
+            let flights = std::mem::take(&mut steps).into_iter().map(|step| Flight {
+                step,
+                promise: Rc::clone(&promise),
+            });
+            self.flights.extend(flights);
+        }
         let object = snapshot.set.object();
         self.pass = Some(Pass {
-            steps: effects.into_iter().map(Step::Due).collect(),
+            steps,
             promise,
             status: plan.status,
             old: object.status.clone().unwrap_or_default(),
             wake_at: plan.wake_at,
             set: object.metadata.clone(),
         });
+    }
+
+    /// The answer to a flight comes in: it asks for another pass.
+    pub(crate) fn land(&mut self, effect: &Effect, answer: Answer, now: Timestamp) {
+        if !matches!(answer, Answer::Stale) {
+            self.asked.store(true, Ordering::Relaxed);
+        }
+        self.receive(effect, answer, now);
     }
 
     /// What goes over the wire.

@@ -77,7 +77,11 @@ impl Judge {
         let rolling = s.set.strategy == UpdateStrategyType::RollingUpdate;
         let partition = budget::partition(s.set.partition, replicas);
         let partition = if rolling { partition } else { 0 };
-        let is_first = self.current.as_ref().is_none_or(|c| *c == update);
+        // Nothing can be made from a template that is forgotten. Two processes at once may forget
+        // one that only the other knows to be the current one.
+        let is_lost = |name: &String| !server.revisions.contains_key(name);
+        let is_first = |name: &String| *name == update || is_lost(name);
+        let is_first = self.current.as_ref().is_none_or(is_first);
         let kept = if is_first { 0 } else { partition };
         let there = updated(server, &update_hash);
         let is_selected = |p: &&Arc<Pod>| p.labels().get("app").is_some_and(|app| app == "web");

@@ -1,5 +1,6 @@
 //! One run: what happens, in what order, and how it has to end.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::controller::{Answer, Controller, Pass, Step, decode};
+use crate::judge::Promise;
 use crate::mutation::Mutation;
 use crate::users;
 use crate::world::World;
@@ -282,8 +284,27 @@ impl<'a> Life<'a> {
 
     fn crash(&mut self) {
         let index = self.rng.usize(..self.processes.len());
+        self.abandon(index);
         self.processes[index] = Controller::new(&self.world.journal, self.mutation);
         self.world.tell(|| "CRASH, and a new process".into());
+    }
+
+    /// The process ends: what it was about to write reaches the server, or does not.
+    fn abandon(&mut self, index: usize) {
+        let process = &mut self.processes[index];
+        let flights = std::mem::take(&mut process.flights).into_iter();
+        let mut left: Vec<(Step, Rc<Promise>)> = flights.map(|f| (f.step, f.promise)).collect();
+        if let Some(pass) = process.pass.take() {
+            let promise = &pass.promise;
+            left.extend(pass.steps.into_iter().map(|s| (s, Rc::clone(promise))));
+        }
+        for (step, promise) in left {
+            if let Step::Due(effect) = step
+                && self.rng.bool()
+            {
+                self.send(index, &effect, &promise);
+            }
+        }
     }
 
     /// A second process believes that it holds the lease, or one of two learns that it does not.
@@ -304,43 +325,76 @@ impl<'a> Life<'a> {
             return;
         }
         let loser = self.rng.usize(..2);
+        self.abandon(loser);
         self.processes.remove(loser);
-        self.deliver_all();
         self.processes[0].pass = None;
+        while self.fly(0) {}
+        self.deliver_all();
         self.world.judge.is_blurred = false;
         self.world.tell(|| format!("process {loser} gives up"));
     }
 
-    /// One step of one process: plan, send, receive or report.
-    fn act(&mut self, index: usize) {
+    /// One step of one process: plan, send, receive or report. Returns whether there was one.
+    fn act(&mut self, index: usize) -> bool {
         let now = self.world.server.now;
         let process = &mut self.processes[index];
+        let is_idle = process.pass.is_none() && !process.is_asked(now);
+        if (is_idle || self.rng.bool()) && self.fly(index) {
+            return true;
+        }
+        if is_idle {
+            return false;
+        }
+        let process = &mut self.processes[index];
         let Some(mut pass) = process.pass.take() else {
-            if !process.is_asked(now) {
-                return;
-            }
             let (judge, server) = (&self.world.judge, &self.world.server);
             process.begin_pass(now, &mut self.rng, self.effects_max, |s, plan| {
                 judge.promise(s, plan, server)
             });
-            return;
+            return true;
         };
         if pass.steps.is_empty() {
             self.report(index, &pass);
-            return;
+            return true;
         }
         let chosen = self.rng.usize(..pass.steps.len());
         match pass.steps.swap_remove(chosen) {
             Step::Due(effect) => {
-                let answer = self.send(index, &effect, &pass);
+                let answer = self.send(index, &effect, &pass.promise);
                 pass.steps.push(Step::Sent(effect, answer));
             }
             Step::Sent(effect, answer) => self.processes[index].receive(&effect, answer, now),
         }
         self.processes[index].pass = Some(pass);
+        true
     }
 
-    fn send(&mut self, index: usize, effect: &Effect, pass: &Pass) -> Answer {
+    /// A write that outlives its pass is sent, or answered. Returns whether there was one.
+    fn fly(&mut self, index: usize) -> bool {
+        let flights = &mut self.processes[index].flights;
+        if flights.is_empty() {
+            return false;
+        }
+        let chosen = self.rng.usize(..flights.len());
+        // It is under way until its answer is in the cache.
+        match &flights[chosen].step {
+            Step::Due(effect) => {
+                let (effect, promise) = (effect.clone(), Rc::clone(&flights[chosen].promise));
+                let answer = self.send(index, &effect, &promise);
+                let flights = &mut self.processes[index].flights;
+                flights[chosen].step = Step::Sent(effect, answer);
+            }
+            Step::Sent(..) => {
+                let flight = flights.swap_remove(chosen);
+                if let Step::Sent(effect, answer) = flight.step {
+                    self.processes[index].land(&effect, answer, self.world.server.now);
+                }
+            }
+        }
+        true
+    }
+
+    fn send(&mut self, index: usize, effect: &Effect, promise: &Promise) -> Answer {
         let request = self.processes[index].request(effect);
         let fault = if self.trouble.calls {
             self.rng.u32(..30)
@@ -361,9 +415,7 @@ impl<'a> Life<'a> {
         if answer.is_ok() {
             let world = &mut self.world;
             let before = before.as_ref();
-            world
-                .judge
-                .check(effect, &pass.promise, before, &world.server);
+            world.judge.check(effect, promise, before, &world.server);
         }
         if fault == 2 {
             self.world.tell(|| "the answer is lost".into());
@@ -411,14 +463,12 @@ impl<'a> Life<'a> {
         for round in 0..400 {
             self.deliver_all();
             let before = self.world.written;
-            // What is left of an earlier pass, then one that sees everything.
-            while self.processes[0].pass.is_some() {
-                self.act(0);
-            }
-            self.deliver_all();
-            self.act(0);
-            while self.processes[0].pass.is_some() {
-                self.act(0);
+            // What is left, then whatever follows from it.
+            for acted in 0.. {
+                if !self.act(0) {
+                    break;
+                }
+                assert!(acted < 1000, "no rest: it never stops to write");
             }
             self.deliver_all();
             let wrote = self.world.written > before;
