@@ -6,9 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use jiff::SignedDuration;
 use model::server::Refused;
-use model::watchdog::serves;
 use planner::Effect;
-use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::controller::{Answer, Controller, Pass, Step, decode};
@@ -16,6 +14,8 @@ use crate::judge::Promise;
 use crate::mutation::Mutation;
 use crate::users;
 use crate::world::World;
+
+mod rest;
 
 /// Which kinds of trouble a run has.
 #[allow(clippy::struct_excessive_bools, reason = "each on or off by itself")]
@@ -119,70 +119,6 @@ impl<'a> Life<'a> {
                 assert!(*writes <= 3, "{writes} writes for one update of {uid}");
             }
         }
-    }
-
-    /// The trouble ends, everything comes to rest, and stands where the spec wants it.
-    fn end(&mut self) {
-        self.trouble = Trouble::none();
-        self.one_process();
-        users::calm(&mut self.world, &mut self.rng);
-        self.settle();
-        self.check_partition();
-        users::finish(&mut self.world);
-        self.settle();
-        self.check_end();
-    }
-
-    fn check_partition(&mut self) {
-        let active = self.world.active();
-        if !active.iter().all(|p| serves(p)) {
-            return;
-        }
-        let replicas = self.world.set["spec"]["replicas"].as_u64();
-        let status = &self.world.set["status"];
-        // A count that has never been anything but 0 is not written.
-        let updated = Some(status["updatedReplicas"].as_u64().unwrap_or_default());
-        let is_mixed = status["updateRevision"] != status["currentRevision"];
-        let expected = status["expectedUpdatedReplicas"].as_u64();
-        let expected = if is_mixed { expected } else { replicas };
-        assert_eq!(
-            (Some(active.len() as u64), updated),
-            (replicas, expected),
-            "end: rest at another place than the partition: {status}"
-        );
-    }
-
-    fn check_end(&mut self) {
-        let active = self.world.active();
-        let replicas = self.world.set["spec"]["replicas"]
-            .as_u64()
-            .unwrap_or_default();
-        let images: Vec<&Value> = active
-            .iter()
-            .map(|p| &p["spec"]["containers"][0]["image"])
-            .collect();
-        assert!(
-            images.iter().all(|image| *image == "web:9") && images.len() as u64 == replicas,
-            "end: {images:?}, {replicas} wanted"
-        );
-        assert!(
-            active.iter().all(|p| serves(p)),
-            "end: a Pod does not serve"
-        );
-        let status = &self.world.set["status"];
-        for count in ["replicas", "updatedReplicas", "availableReplicas"] {
-            let count = status[count].as_u64().unwrap_or_default();
-            assert_eq!(count, replicas, "end: {status}");
-        }
-        let current = &status["currentRevision"];
-        let is_done = *current == status["updateRevision"];
-        assert!(is_done || replicas == 0, "end: {status}");
-        let ready = status["conditions"].as_array();
-        let ready = ready.into_iter().flatten().find(|c| c["type"] == "Ready");
-        assert!(
-            ready.is_some_and(|c| c["status"] == "True"),
-            "end: {status}"
-        );
     }
 
     /// One thing happens.
@@ -456,61 +392,5 @@ impl<'a> Life<'a> {
         }
         self.world
             .tell(|| format!("{index}: status, current is {current:?}"));
-    }
-
-    /// Runs without trouble until nothing changes any more, and checks that it is a rest.
-    fn settle(&mut self) {
-        for round in 0..400 {
-            self.deliver_all();
-            let before = self.world.written;
-            // What is left, then whatever follows from it.
-            for acted in 0.. {
-                if !self.act(0) {
-                    break;
-                }
-                assert!(acted < 1000, "no rest: it never stops to write");
-            }
-            self.deliver_all();
-            let wrote = self.world.written > before;
-            let mut moved = false;
-            // Kubelets are faster or slower than the manager.
-            for _ in 0..self.rng.u32(1..=4) {
-                let mut has_moved = false;
-                for name in self.world.pod_names() {
-                    has_moved |= self.world.sync(&name, &mut self.rng);
-                }
-                moved |= has_moved;
-                if !has_moved {
-                    break;
-                }
-            }
-            let process = &self.processes[0];
-            let again = process.again_at();
-            let is_asked = process.is_asked(self.world.server.now);
-            if !wrote && !moved && !is_asked && again.is_none() && process.unconfirmed() == 0 {
-                self.check_rest();
-                return;
-            }
-            let mut pause = SignedDuration::from_secs(1);
-            if let Some(at) = again.filter(|_| !wrote && !moved && !is_asked) {
-                // Nothing happens before then.
-                pause = at.duration_since(self.world.server.now);
-            }
-            assert!(round < 399, "no rest: still moving after {round} rounds");
-            self.advance(pause);
-        }
-    }
-
-    fn check_rest(&mut self) {
-        self.deliver_all();
-        self.advance(SignedDuration::from_secs(20));
-        let now = self.world.server.now;
-        let Some((plan, set)) = self.processes[0].plan(now) else {
-            panic!("no rest: the set is not in the cache")
-        };
-        assert!(plan.effects.is_empty(), "no rest: {:?}", plan.effects);
-        let status = set.status.clone().unwrap_or_default();
-        assert_eq!(plan.status, status, "no rest: another status");
-        assert_eq!(plan.wake_at, None, "no rest: somebody has to look again");
     }
 }
