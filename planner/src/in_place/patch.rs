@@ -91,7 +91,7 @@ pub(super) fn test_out_of_service(pod: &Pod) -> Vec<Op> {
 
 /// What goes on record is the container that the patch finds: one that has started since it was
 /// looked at would be taken for its successor, and let in before the kubelet stops it.
-fn test_runs(pod: &Pod, change: &ImageChange) -> Value {
+fn test_runs(pod: &Pod, change: &ImageChange) -> Op {
     let (list, statuses) = match change.list {
         List::App => ("containerStatuses", &pod.status.container_statuses),
         List::Init => ("initContainerStatuses", &pod.status.init_container_statuses),
@@ -99,7 +99,7 @@ fn test_runs(pod: &Pod, change: &ImageChange) -> Value {
     let index = statuses.iter().position(|s| *s.name == change.container);
     let id = index.and_then(|index| Some((index, statuses.get(index)?.container_id.as_deref()?)));
     match id {
-        Some((index, id)) => test(&format!("/status/{list}/{index}/containerID"), id),
+        Some((index, id)) => Op::test(format!("/status/{list}/{index}/containerID"), id),
         // A container that is not there cannot be tested; nothing finer than the version is left.
         None => test_version(&Target::of(&pod.metadata)),
     }
