@@ -10,16 +10,19 @@
 )]
 
 mod events;
+mod kubelet;
 mod model_side;
 mod names;
 mod play;
 mod project;
 mod random;
 mod real_side;
+mod specs;
 mod stage;
 mod step;
 
 use futures::StreamExt;
+use kube::Client;
 use play::play;
 use step::Sequence;
 
@@ -29,11 +32,13 @@ const LENGTH: usize = 30;
 /// Sequences are played side by side, each in its namespace.
 const AT_ONCE: usize = 4;
 
+async fn client() -> Client {
+    let stage = tokio::task::spawn_blocking(stage::Stage::get);
+    stage.await.expect("a stage").client().await
+}
+
 async fn compare(sequences: Vec<Sequence>) {
-    let stage = tokio::task::spawn_blocking(stage::Stage::get)
-        .await
-        .expect("a stage");
-    let client = stage.client().await;
+    let client = client().await;
     let plays = sequences.iter().map(|sequence| play(&client, sequence));
     let plays = futures::stream::iter(plays).buffered(AT_ONCE);
     let faults = plays.filter_map(async |outcome| outcome.err());
@@ -65,4 +70,19 @@ sequences! {
 #[tokio::test]
 async fn random_sequences_agree() {
     compare(SEEDS.map(|seed| random::sequence(seed, LENGTH)).collect()).await;
+}
+
+#[tokio::test]
+async fn kubelets_agree() {
+    let client = client().await;
+    let sequences = Sequence::read(include_str!("sequences/kubelet.txt"));
+    let plays = sequences.iter().map(|s| kubelet::play(&client, s));
+    let outcomes = futures::future::join_all(plays).await;
+    let faults: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[tokio::test]
+async fn the_schema_and_the_checks_agree() {
+    specs::compare(client().await).await;
 }

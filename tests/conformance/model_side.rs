@@ -7,20 +7,22 @@ use crate::events::{Event, Type};
 use crate::names::{Kind, Names};
 use crate::play::{Answered, told};
 use crate::project::project;
-use crate::real_side::{ALLOCATABLE_CPUS, NODE};
+use crate::real_side::ALLOCATABLE_CPUS;
 use crate::step::{Action, Step};
 
 pub(crate) struct ModelSide {
+    node: &'static str,
     pub(crate) server: Server,
     pub(crate) names: Names,
 }
 
 impl ModelSide {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(node: &'static str) -> Self {
         let mut server = Server::default();
         server.journal = Some(Vec::new());
         server.allocatable_cpus = Some(ALLOCATABLE_CPUS);
         Self {
+            node,
             server,
             names: Names::default(),
         }
@@ -36,7 +38,7 @@ impl ModelSide {
                 name: step.name.clone(),
                 body,
             }),
-            Action::Bind => self.server.bind(&step.name, NODE).map(|()| None),
+            Action::Bind => self.server.bind(&step.name, self.node).map(|()| None),
         };
         let outcome = match &answer {
             Ok(Some(_)) => "ok",

@@ -10,13 +10,13 @@ use crate::events::{Event, check_versions};
 use crate::model_side::ModelSide;
 use crate::names::{Kind, Names};
 use crate::project::project;
-use crate::real_side::RealSide;
+use crate::real_side::{NODE, RealSide};
 use crate::step::Sequence;
 
 /// What came of one request.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Told {
-    outcome: String,
+    pub(crate) outcome: String,
     /// Whether the object that was asked about has a new version.
     moved: bool,
     answer: Value,
@@ -51,8 +51,8 @@ pub(crate) fn told(
 
 /// Says where the two sides part, if they do.
 pub(crate) async fn play(client: &Client, sequence: &Sequence) -> Result<(), String> {
-    let mut real = RealSide::open(client.clone()).await;
-    let mut model = ModelSide::new();
+    let mut real = RealSide::open(client.clone(), NODE).await;
+    let mut model = ModelSide::new(NODE);
     let mut story = format!("\n== {}\n", sequence.name);
     // Versions that were answered, by kind: the server's and the model's.
     let mut answered: BTreeMap<Kind, [Vec<String>; 2]> = BTreeMap::new();

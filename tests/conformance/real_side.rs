@@ -20,12 +20,15 @@ use crate::step::{Action, Step};
 /// The last object of each kind: when a watch tells of it, it has told everything.
 const LAST: &str = "zz-last";
 
-/// Where Pods are bound to.
+/// A node without a kubelet: nothing happens to the Pods on it.
 pub(crate) const NODE: &str = "nowhere";
+/// The node with one.
+pub(crate) const REAL_NODE: &str = "node-1";
 /// What that node has.
 pub(crate) const ALLOCATABLE_CPUS: u64 = 8;
 
 pub(crate) struct RealSide {
+    node: &'static str,
     client: Client,
     namespace: String,
     names: Names,
@@ -33,16 +36,17 @@ pub(crate) struct RealSide {
 }
 
 impl RealSide {
-    pub(crate) async fn open(client: Client) -> Self {
+    pub(crate) async fn open(client: Client, node: &'static str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let namespace = format!("play-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let mut side = Self {
+            node,
             client,
             namespace,
             names: Names::default(),
             watches: Vec::new(),
         };
-        // A node without a kubelet: nothing happens to the Pods on it. Most often it is there.
+        // Most often it is there.
         let node = json!({"metadata": {"name": NODE}});
         let _ = side.send("POST", "/api/v1/nodes", &node).await;
         let has = json!({"cpu": ALLOCATABLE_CPUS.to_string(), "memory": "8Gi"});
@@ -130,6 +134,12 @@ impl RealSide {
         told
     }
 
+    /// The next event of a Pod.
+    pub(crate) async fn next_pod(&mut self) -> (Type, Value) {
+        let event = self.watches[Kind::Pod as usize].recv().await;
+        event.expect("the watch goes on")
+    }
+
     /// Every event up to now, in order.
     pub(crate) async fn events(&mut self, kind: Kind) -> Vec<Event> {
         let resource = match kind {
@@ -184,7 +194,7 @@ impl RealSide {
         let answer = match step.action {
             Action::Request(verb) => self.request(verb, step.resource, &step.name, body).await,
             Action::Bind => {
-                let body = json!({"metadata": {"name": step.name}, "target": {"kind": "Node", "name": NODE}});
+                let body = json!({"metadata": {"name": step.name}, "target": {"kind": "Node", "name": self.node}});
                 let answer = self.send("POST", &format!("{path}/binding"), &body).await;
                 answer.map_err(CallError::from)
             }

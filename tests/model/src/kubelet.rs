@@ -19,6 +19,8 @@ pub struct Kubelet {
     pub excused: BTreeSet<String>,
     /// Pods that never pass their readiness probe.
     pub broken: BTreeSet<String>,
+    /// No node takes new Pods.
+    pub is_unschedulable: bool,
     /// The node has no room for resizes now.
     pub is_full: bool,
     /// The image each container was last started with.
@@ -44,10 +46,7 @@ impl Kubelet {
             return false;
         };
         if old["metadata"]["deletionTimestamp"].is_string() {
-            // Its containers have ended, but whoever holds it by a finalizer keeps it.
-            let waits = old["metadata"]["deletionGracePeriodSeconds"] != 0;
-            server.finish(name);
-            return waits;
+            return self.end(server, name, old);
         }
         if matches!(
             old["status"]["phase"].as_str(),
@@ -61,6 +60,9 @@ impl Kubelet {
         let mut pod = old.clone();
         let generation = pod["metadata"]["generation"].clone();
         if pod["spec"]["nodeName"].is_null() {
+            if self.is_unschedulable {
+                return false;
+            }
             let node = self.assigned % self.nodes.max(1) + 1;
             self.assigned += 1;
             return server.bind(name, &format!("node-{node}")).is_ok();
@@ -90,7 +92,8 @@ impl Kubelet {
                 ("initContainers", "initContainerStatuses"),
                 ("containers", "containerStatuses"),
             ] {
-                self.containers(&mut pod, list, statuses, &now);
+                let may_start = list == "initContainers" || is_initialized(&old);
+                self.containers(&mut pod, (list, statuses), may_start, &now);
             }
             if let Some(status) = pod.pointer_mut("/status/containerStatuses/0") {
                 let ready = status["ready"] == true && !self.broken.contains(name);
@@ -103,6 +106,36 @@ impl Kubelet {
             server.write_status(name, pod);
         }
         changed
+    }
+
+    /// A Pod on its way out: its containers end, then it is let go. Whoever holds it by a finalizer
+    /// keeps it even then.
+    fn end(&self, server: &mut Server, name: &str, mut pod: Value) -> bool {
+        let generation = pod["metadata"]["generation"].clone();
+        if pod["spec"]["nodeName"].is_null() {
+            return false;
+        }
+        if !self.is_old && pod["status"]["observedGeneration"] != generation {
+            pod["status"]["observedGeneration"] = generation;
+        } else if matches!(pod["status"]["phase"].as_str(), Some("Pending" | "Running")) {
+            pod["status"]["phase"] = "Succeeded".into();
+            for statuses in ["containerStatuses", "initContainerStatuses"] {
+                let all = pod["status"]
+                    .get_mut(statuses)
+                    .and_then(Value::as_array_mut);
+                for status in all.into_iter().flatten() {
+                    status["ready"] = false.into();
+                    status["state"] = json!({"terminated": {"exitCode": 0}});
+                }
+            }
+            judge(&mut pod, &server.now_text());
+        } else {
+            let waits = pod["metadata"]["deletionGracePeriodSeconds"] != 0;
+            server.finish(name);
+            return waits;
+        }
+        server.write_status(name, pod);
+        true
     }
 
     /// A Pod that is there for its images: pulled, and then not started, or not pulled.
@@ -165,7 +198,13 @@ impl Kubelet {
         }
     }
 
-    fn containers(&mut self, pod: &mut Value, list: &str, statuses: &str, now: &str) {
+    fn containers(
+        &mut self,
+        pod: &mut Value,
+        (list, statuses): (&str, &str),
+        may_start: bool,
+        now: &str,
+    ) {
         let uid = pod["metadata"]["uid"].as_str().unwrap().to_owned();
         let specs = pod["spec"][list].as_array().cloned().unwrap_or_default();
         for spec in specs {
@@ -180,13 +219,16 @@ impl Kubelet {
                     json!({"name": name, "ready": false, "restartCount": 0, "image": "",
                     "imageID": "", "state": {"waiting": {"reason": "ContainerCreating"}}}),
                 );
+                if list == "containers" {
+                    all.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+                }
                 continue;
             };
             let classic = list == "initContainers" && spec["restartPolicy"] != "Always";
             if classic {
                 all[index]["state"] = json!({"terminated": {"exitCode": 0}});
                 all[index]["ready"] = true.into();
-            } else {
+            } else if may_start {
                 let image = spec["image"].as_str().unwrap();
                 self.container(&mut all[index], &uid, image, now);
                 resize::start(&mut all[index], &spec);
@@ -247,6 +289,13 @@ impl Kubelet {
     }
 }
 
+/// Containers start once those before them are through, or ready where they run on.
+fn is_initialized(pod: &Value) -> bool {
+    let statuses = |key: &str| pod["status"][key].as_array().into_iter().flatten();
+    let has_begun = statuses("containerStatuses").any(|s| s["containerID"].is_string());
+    has_begun || statuses("initContainerStatuses").all(|s| s["ready"] == true)
+}
+
 pub fn is_warmer(pod: &Value) -> bool {
     pod["metadata"]["labels"]["apps.kruise.io/image-warmer-of"].is_string()
 }
@@ -255,14 +304,12 @@ pub fn is_warmer(pod: &Value) -> bool {
 fn judge(pod: &mut Value, now: &str) {
     let statuses = |key: &str| pod["status"][key].as_array().cloned().unwrap_or_default();
     let app = statuses("containerStatuses");
+    let has_begun = app.iter().any(|s| s["containerID"].is_string());
     let all: Vec<Value> = statuses("initContainerStatuses")
         .into_iter()
         .chain(app)
         .collect();
-    if all
-        .iter()
-        .any(|s| s["containerID"].is_string() || s["ready"] == true)
-    {
+    if has_begun && pod["status"]["phase"] == "Pending" {
         pod["status"]["phase"] = "Running".into();
     }
     let is_true = |name: &Value| {
