@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::condition::Condition;
 use crate::lifecycle::Lifecycle;
-use crate::schema;
+use crate::schema::{self, DEADLINE_TOO_SHORT, ROLLBACK_WITHOUT_DEADLINE};
 use crate::update_strategy::UpdateStrategy;
 
 /// A set of interchangeable Pods. When its template changes in nothing but images, labels or
@@ -86,6 +86,18 @@ use crate::update_strategy::UpdateStrategy;
 #[x_kube(validation = Rule::new("self.selector == oldSelf.selector")
     .message("spec.selector is immutable: delete the CloneSet with --cascade=orphan and create \
               another to change it"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.progressDeadlineSeconds) || self.progressDeadlineSeconds == 2147483647 || \
+     self.progressDeadlineSeconds > (has(self.minReadySeconds) ? self.minReadySeconds : 0)")
+    .message(DEADLINE_TOO_SHORT)
+    .field_path(".progressDeadlineSeconds"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.updateStrategy) || !has(self.updateStrategy.rollingUpdate) || \
+     !has(self.updateStrategy.rollingUpdate.rollbackOnDeadline) || \
+     !self.updateStrategy.rollingUpdate.rollbackOnDeadline || \
+     (has(self.progressDeadlineSeconds) && self.progressDeadlineSeconds != 2147483647)")
+    .message(ROLLBACK_WITHOUT_DEADLINE)
+    .field_path(".updateStrategy.rollingUpdate.rollbackOnDeadline"))]
 pub struct CloneSetSpec {
     /// How many Pods there shall be.
     #[serde(default = "one")]

@@ -16,6 +16,16 @@ pub fn opaque_list(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Said by the schema and by the checks.
+pub const SURGE_IN_PLACE_ONLY: &str =
+    "makes Pods that InPlaceOnly does not replace; use 0, or another podUpdatePolicy";
+/// Said by the schema and by the checks.
+pub const DEADLINE_TOO_SHORT: &str =
+    "is not more than minReadySeconds, so that no Pod could be in time";
+/// Said by the schema and by the checks.
+pub const ROLLBACK_WITHOUT_DEADLINE: &str =
+    "needs to know how long to wait; set spec.progressDeadlineSeconds";
+
 /// Terms that order the Pods of an update, at most: each of them costs a look at every Pod.
 pub const TERMS_MAX: u32 = 64;
 

@@ -36,8 +36,13 @@ pub enum UpdateStrategyType {
 }
 
 /// `spec.updateStrategy.rollingUpdate`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(
+    "!has(self.podUpdatePolicy) || self.podUpdatePolicy != 'InPlaceOnly' || \
+     !has(self.maxSurge) || string(self.maxSurge).matches('^0+%?$')")
+    .message(schema::SURGE_IN_PLACE_ONLY)
+    .field_path(".maxSurge"))]
 pub struct RollingUpdate {
     /// How many Pods stay at the old revision: a number or a percentage (rounded up). Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,22 +17,13 @@ mod schema;
 mod versions;
 
 /// What only the manager can refuse, and why the schema cannot: a part of the field's path.
-const BEYOND_SCHEMA: [(&str, &str); 9] = [
+const BEYOND_SCHEMA: [(&str, &str); 6] = [
     ("spec.lifecycle.", "the forms of labels and finalizers"),
     ("spec.template.", "the template is kept as raw JSON"),
     ("spec.volumeClaimTemplates", "claims are kept as raw JSON"),
     ("spec.selector", "whether a selector is empty or parses"),
     (".matchSelector", "whether a selector is empty or parses"),
     (".scatterStrategy[", "pairs that are listed twice"),
-    (
-        ".maxSurge",
-        "depends on podUpdatePolicy, and both may be null",
-    ),
-    (".rollbackOnDeadline", "depends on a field that may be null"),
-    (
-        "spec.progressDeadlineSeconds",
-        "depends on a field that may be null",
-    ),
 ];
 
 pub(crate) fn spec_schema() -> Value {

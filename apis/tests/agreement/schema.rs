@@ -108,10 +108,27 @@ fn cel(rule: &str, value: &Value) -> bool {
     if rule.contains("oldSelf") {
         return true;
     }
+    // To `has` a field that is null is as absent as one that is not there.
+    let number = |key: &str| value[key].as_i64();
     let filled = |key: &str| value[key].as_array().is_some_and(|list| !list.is_empty());
-    assert!(
-        rule.contains("weightPriority") && rule.contains("orderPriority"),
-        "rule {rule}"
-    );
-    !(filled("weightPriority") && filled("orderPriority"))
+    let never = i64::from(i32::MAX);
+    if rule.contains("weightPriority") {
+        !(filled("weightPriority") && filled("orderPriority"))
+    } else if rule.contains("InPlaceOnly") {
+        let zero = |text: &str| {
+            let digits = text.strip_suffix('%').unwrap_or(text);
+            !digits.is_empty() && digits.bytes().all(|b| b == b'0')
+        };
+        let surge = &value["maxSurge"];
+        let is_zero = surge == 0 || surge.is_null() || surge.as_str().is_some_and(zero);
+        value["podUpdatePolicy"] != "InPlaceOnly" || is_zero
+    } else if rule.contains("rollbackOnDeadline") {
+        let on = &value["updateStrategy"]["rollingUpdate"]["rollbackOnDeadline"];
+        let deadline = number("progressDeadlineSeconds").filter(|seconds| *seconds != never);
+        on != true || deadline.is_some()
+    } else {
+        assert!(rule.contains("minReadySeconds"), "rule {rule}");
+        let ready = number("minReadySeconds").unwrap_or_default();
+        number("progressDeadlineSeconds").is_none_or(|s| s == never || s > ready)
+    }
 }

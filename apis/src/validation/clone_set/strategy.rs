@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::{Checks, ClaimTemplate, Priority, ROLLING, Warm};
 use crate::clone_set::{CloneSetSpec, ScaleStrategy};
 use crate::int_or_percent::IntOrPercent;
-use crate::schema::TERMS_MAX;
+use crate::schema::{
+    DEADLINE_TOO_SHORT, ROLLBACK_WITHOUT_DEADLINE, SURGE_IN_PLACE_ONLY, TERMS_MAX,
+};
 use crate::update_strategy::{PodUpdatePolicy, PriorityStrategy, RollingUpdate, ScatterTerm};
 use crate::validation::FieldError;
 
@@ -31,10 +33,7 @@ impl Checks<'_> {
     pub(super) fn max_surge(&mut self, rolling: &RollingUpdate) -> IntOrPercent {
         let surge = self.share("maxSurge", rolling.max_surge.as_ref(), IntOrPercent::Int(0));
         if rolling.pod_update_policy == Some(PodUpdatePolicy::InPlaceOnly) && !surge.is_zero() {
-            self.refuse(
-                format!("{ROLLING}.maxSurge"),
-                "makes Pods that InPlaceOnly does not replace; use 0, or another podUpdatePolicy",
-            );
+            self.refuse(format!("{ROLLING}.maxSurge"), SURGE_IN_PLACE_ONLY);
         }
         surge
     }
@@ -77,10 +76,7 @@ impl Checks<'_> {
         let seconds = spec.progress_deadline_seconds.filter(|s| *s != NEVER)?;
         let ready = spec.min_ready_seconds.unwrap_or_default();
         if seconds >= 0 && seconds <= ready {
-            self.refuse(
-                path,
-                format!("{seconds} is not more than minReadySeconds ({ready}), so that no Pod could be in time"),
-            );
+            self.refuse(path, DEADLINE_TOO_SHORT);
         }
         Some(self.natural(path, seconds))
     }
@@ -95,7 +91,7 @@ impl Checks<'_> {
         if on && deadline.is_none() {
             self.refuse(
                 format!("{ROLLING}.rollbackOnDeadline"),
-                "needs to know how long to wait; set spec.progressDeadlineSeconds",
+                ROLLBACK_WITHOUT_DEADLINE,
             );
         }
         on
