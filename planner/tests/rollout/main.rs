@@ -1,7 +1,7 @@
 //! Whole rollouts: the planner against a model of the API server and of the kubelet.
 //!
 //! The model is the crate `model` (`tests/model`); here are the suites: [`goldens`], [`broken`],
-//! [`random`], [`sums`], [`takeover`] and [`memo`].
+//! [`random`], [`sums`], [`accepted`], [`takeover`] and [`memo`].
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
     reason = "a test that meets the unexpected fails, and reads its environment"
 )]
 
+mod accepted;
 mod broken;
 mod goldens;
 mod memo;
