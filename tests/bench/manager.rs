@@ -28,6 +28,9 @@ impl Drop for Manager {
     }
 }
 
+/// How long the allocator keeps memory that is not needed, in milliseconds.
+const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
+
 /// Counters and sums of the manager, from /metrics.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Counters {
@@ -48,6 +51,10 @@ impl Manager {
         command.arg(format!("--health-probe-bind-address={probes}"));
         command.arg(format!("--metrics-bind-address={metrics}"));
         command.env("KUBECONFIG", kubeconfig).stdin(Stdio::null());
+        // As config/manager has it, unless somebody tries another one.
+        if std::env::var_os(PURGE_DELAY).is_none() {
+            command.env(PURGE_DELAY, "0");
+        }
         command.stdout(Stdio::null()).stderr(File::create(&log)?);
         let child = command
             .spawn()
