@@ -11,7 +11,7 @@ use crate::client::{CallError, FIELD_MANAGER, call};
 use crate::metrics::Metrics;
 
 /// Whether what programs wait for changed, and not only a counter.
-pub(crate) fn is_urgent(old: &CloneSetStatus, new: &CloneSetStatus) -> bool {
+pub fn is_urgent(old: &CloneSetStatus, new: &CloneSetStatus) -> bool {
     let judgements = |status: &CloneSetStatus| -> Vec<(String, String, Option<String>)> {
         let conditions = status.conditions.iter();
         conditions

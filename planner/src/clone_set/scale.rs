@@ -41,7 +41,7 @@ impl<'a> Context<'a> {
         }
         let mut candidates: Vec<usize> = (0..self.pods.len())
             .filter(|i| self.pods[*i].is_counted())
-            .filter(|i| !self.pods[*i].leaving && !self.pods[*i].held)
+            .filter(|i| !self.pods[*i].leaving)
             .collect();
         candidates.sort_by_cached_key(|i| self.delete_key(*i, Rank::default()));
         let (new, old): (Vec<_>, Vec<_>) =
@@ -65,11 +65,9 @@ impl<'a> Context<'a> {
             new.len()
         };
         let (new_first, new_last) = new.split_at(new_surplus);
-        let is_free = |i: &&usize| self.pods[**i].loss() == Loss::Nothing;
-        let (free, serving): (Vec<_>, Vec<_>) =
-            old_first.iter().chain(new_first).partition(is_free);
-        let all = free.into_iter().chain(serving);
-        let all = all.chain(new_last).chain(old_last);
+        let mut first: Vec<&usize> = old_first.iter().chain(new_first).collect();
+        first.sort_by_key(|i| (self.pods[**i].held, self.pods[**i].loss() != Loss::Nothing));
+        let all = first.into_iter().chain(new_last).chain(old_last);
         let chosen: Vec<usize> = all.take(surplus).copied().collect();
         for index in chosen {
             self.delete(index, "there are more Pods than replicas");
@@ -89,6 +87,9 @@ impl<'a> Context<'a> {
         let ranks = spread::ranks(&at, &keys, &self.s.nodes);
         let mut ranked: Vec<_> = pods.into_iter().zip(ranks).collect();
         ranked.sort_by_cached_key(|(i, rank)| self.delete_key(*i, *rank));
+        // A Pod that is left alone for a while is gone around within its revision. It is waited
+        // for where it is the only one too many: another one would be made again at once.
+        ranked.sort_by_key(|(i, _)| self.pods[*i].held);
         ranked.into_iter().map(|(i, _)| i).collect()
     }
 

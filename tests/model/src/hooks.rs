@@ -80,31 +80,39 @@ pub fn check(lifecycle: &Lifecycle, effect: &Effect, before: &Value) {
     }
 }
 
-/// Whoever owns the hooks does what each Pod's state asks of it, and lets go of what is on its way
-/// out. Returns whether there was anything to do.
+/// Whoever owns the hooks does what each Pod's state asks of it, and lets go of Pods that are on
+/// their way out. Returns whether there was anything to do.
 pub fn owner_acts(lifecycle: &Lifecycle, server: &mut Server) -> bool {
-    let mut acted = false;
-    for (name, old) in server.pods.clone() {
-        if old["metadata"]["deletionTimestamp"].is_string() {
-            acted |= server.release(&name);
-            continue;
-        }
-        let (hook, hold) = match label(&old) {
-            "PreparingNormal" => (&lifecycle.pre_normal, true),
-            "PreparingUpdate" => (&lifecycle.in_place_update, false),
-            "Updated" => (&lifecycle.in_place_update, true),
-            "PreparingDelete" => (&lifecycle.pre_delete, false),
-            _ => continue,
-        };
-        let Some(hook) = hook else { continue };
-        let mut pod = old.clone();
-        set(&mut pod, hook, hold);
-        if pod != old {
-            server.write_status(&name, pod);
-            acted = true;
-        }
+    let names: Vec<String> = server.pods.keys().cloned().collect();
+    let acted = names
+        .iter()
+        .map(|name| owner_acts_on(lifecycle, server, name));
+    acted.fold(false, |any, acted| any | acted)
+}
+
+/// The same for one Pod.
+pub fn owner_acts_on(lifecycle: &Lifecycle, server: &mut Server, name: &str) -> bool {
+    let Some(old) = server.pods.get(name) else {
+        return false;
+    };
+    if old["metadata"]["deletionTimestamp"].is_string() {
+        return server.release(name);
     }
-    acted
+    let (hook, hold) = match label(old) {
+        "PreparingNormal" => (&lifecycle.pre_normal, true),
+        "PreparingUpdate" => (&lifecycle.in_place_update, false),
+        "Updated" => (&lifecycle.in_place_update, true),
+        "PreparingDelete" => (&lifecycle.pre_delete, false),
+        _ => return false,
+    };
+    let Some(hook) = hook else { return false };
+    let mut pod = old.clone();
+    set(&mut pod, hook, hold);
+    let acts = pod != *old;
+    if acts {
+        server.write_status(name, pod);
+    }
+    acts
 }
 
 /// Puts every part of the hook on the Pod, or takes it away.

@@ -169,7 +169,7 @@ fn check_drained(before: Option<&Value>, after: Option<&Value>) {
 }
 
 /// A Pod is made when its claims are there, and no claim is deleted under a Pod.
-fn check_claims(effect: &Effect, after: &Server) {
+pub fn check_claims(effect: &Effect, after: &Server) {
     if let Effect::CreatePod { body, .. } = effect {
         let volumes = body["spec"]["volumes"].as_array();
         for volume in volumes.into_iter().flatten() {

@@ -20,7 +20,7 @@ use manager::status;
 use model::server::Server;
 use planner::effect::{Request, Resource, Verb};
 use planner::status::{Outcome, with_outcome};
-use planner::{Claim, Effect, Plan, Pod, Revision, Snapshot};
+use planner::{Claim, Effect, Plan, Pod, Revision, Snapshot, claim};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -86,11 +86,14 @@ pub(crate) struct Controller {
     awaits: bool,
     /// Look again then: the planner said so, something was refused, or is held until then.
     again_at: Option<Timestamp>,
+    status_written: Option<Timestamp>,
     /// Something changed in the caches since the last pass began, as the manager is told it.
     asked: Arc<AtomicBool>,
     mutation: Mutation,
 }
 
+/// Counters alone are written no more often, as the manager does it.
+const STATUS_PAUSE: SignedDuration = SignedDuration::from_millis(500);
 /// As long as the manager waits after a view proved old.
 const STALE_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
@@ -126,6 +129,7 @@ impl Controller {
             flights: Vec::new(),
             awaits: false,
             again_at: None,
+            status_written: None,
             asked,
             mutation,
         };
@@ -330,7 +334,13 @@ impl Controller {
 
     /// An answer comes in.
     pub(crate) fn receive(&mut self, effect: &Effect, answer: Answer, now: Timestamp) {
-        let held_as = effect.uid().unwrap_or(CREATION).to_owned();
+        // As the manager does: a warmer that is refused keeps no Pod from being made.
+        let held_as = if let Effect::CreateWarmer { name, .. } = effect {
+            name
+        } else {
+            effect.uid().unwrap_or(CREATION)
+        };
+        let held_as = held_as.to_owned();
         match answer {
             Answer::Object(object) => {
                 self.learn(&effect.request(), &object);
@@ -340,7 +350,14 @@ impl Controller {
                 self.gone(&effect.request(), &held_as);
                 self.holds.succeeded(&key(), &held_as);
             }
-            Answer::Stale => self.stale(now),
+            Answer::Stale => {
+                if let Effect::CreateClaim { name, .. } = effect {
+                    let held_as = claim::held_as(name);
+                    self.holds
+                        .failed(&key(), &held_as, "there is one already", None);
+                }
+                self.stale(now);
+            }
             Answer::Refused(asked) => {
                 self.holds.failed(&key(), &held_as, "refused", asked);
             }
@@ -397,7 +414,7 @@ impl Controller {
             self.again(now + until);
         }
         let mut outcome = Outcome::default();
-        for (uid, error) in held {
+        for (uid, error) in held.into_iter().filter(|(uid, _)| !claim::is_held_as(uid)) {
             let failed = match uid.as_str() {
                 CREATION => &mut outcome.scale_error,
                 _ => &mut outcome.update_error,
@@ -409,9 +426,21 @@ impl Controller {
         if status == pass.old {
             return None;
         }
+        let next = self.status_written.map(|at| at + STATUS_PAUSE);
+        if let Some(next) = next.filter(|next| *next > now)
+            && !status::is_urgent(&pass.old, &status)
+        {
+            self.again(next);
+            return None;
+        }
         let mut patch = status::body(&pass.set, &pass.old, &status);
         self.mutation.strip_merge(&mut patch);
         Some((status, patch))
+    }
+
+    /// The status was written.
+    pub(crate) fn status_written(&mut self, now: Timestamp) {
+        self.status_written = Some(now);
     }
 
     /// What a pass would come to now.

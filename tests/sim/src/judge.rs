@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use apis::lifecycle::Lifecycle;
 use apis::update_strategy::{PodUpdatePolicy, UpdateStrategyType};
+use model::hooks;
 use model::server::Server;
-use model::watchdog::{is_active, is_ready, serves};
+use model::watchdog::{check_claims, is_active, is_ready, serves};
 use planner::effect::{Resource, Verb};
 use planner::pod::Gate;
 use planner::{Effect, Plan, Pod, Snapshot, budget};
@@ -20,7 +22,11 @@ pub(crate) struct Promise {
     update_hash: String,
     /// Updated Pods there may be.
     updated_max: usize,
+    /// Pods there may be.
+    active_max: usize,
+    excludes: bool,
     in_place_only: bool,
+    lifecycle: Option<Lifecycle>,
     /// The pass saw a rollout that is complete by its spec.
     pub(crate) is_complete: bool,
     /// Pods as the pass saw them, by UID.
@@ -90,9 +96,16 @@ impl Judge {
         let at_update = |p: &&&Arc<Pod>| p.revision_hash() == Some(&update_hash);
         let new = active.iter().filter(at_update).count();
         Self::check_counts(plan, &active, &update_hash);
+        let surge = budget::max_surge(&s.set);
+        let excludes = s.set.exclude_preparing_delete;
+        // All are to be updated: what stands in for them may be too.
+        let beside = if kept == 0 { surge } else { 0 };
         Promise {
             floor: replicas.saturating_sub(max) as usize,
-            updated_max: there.max((replicas - kept) as usize),
+            updated_max: there.max((replicas - kept + beside) as usize),
+            active_max: counted(server, excludes).max((replicas + surge) as usize),
+            excludes,
+            lifecycle: s.set.object().spec.lifecycle.clone(),
             in_place_only: s.set.policy == PodUpdatePolicy::InPlaceOnly,
             is_complete: partition == 0 && new == active.len() && new == replicas as usize,
             view: s
@@ -182,7 +195,11 @@ impl Judge {
             self.check_drained(effect, before, after);
         }
         self.observe(server, true);
-        check_owner(effect, request.verb, before);
+        check_owner(effect, request.verb, before, server);
+        check_claims(effect, server);
+        if let (Some(lifecycle), Some(before)) = (&promise.lifecycle, before) {
+            hooks::check(lifecycle, effect, before);
+        }
         if let (Some(before), Some(after)) = (before, after) {
             assert_eq!(uid(before), uid(after), "another Pod after {effect:?}");
         }
@@ -200,6 +217,13 @@ impl Judge {
         if served && took && !matches!(effect, Effect::Release { .. }) {
             self.check_budget(effect, promise, server);
         }
+        if matches!(effect, Effect::CreatePod { .. }) {
+            let (there, max) = (counted(server, promise.excludes), promise.active_max);
+            assert!(
+                there <= max,
+                "too many: {there} Pods, {max} allowed, after {effect:?}"
+            );
+        }
         let was_new = before.is_some_and(|b| is_active(b) && hash(b) == promise.update_hash);
         let is_new = after.is_some_and(|a| is_active(a) && hash(a) == promise.update_hash);
         if is_new && !was_new {
@@ -209,6 +233,23 @@ impl Judge {
                 there <= max,
                 "partition broken: {there} updated Pods, {max} allowed, after {effect:?}"
             );
+        }
+    }
+
+    /// No claim goes that a Pod stands on.
+    pub(crate) fn check_claim(name: &str, claim: &Value, is_gone: bool, server: &Server) {
+        if !is_gone && claim["metadata"]["deletionTimestamp"].is_null() {
+            return;
+        }
+        let pods = server.pods.values().filter(|p| is_ours(p) && is_active(p));
+        let mut pods = pods;
+        let user = pods.find(|pod| {
+            let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+            let mut claims = volumes.map(|v| &v["persistentVolumeClaim"]["claimName"]);
+            claims.any(|claim| *claim == name)
+        });
+        if let Some(pod) = user {
+            panic!("claim lost: {name} of {}", pod["metadata"]["name"]);
         }
     }
 
@@ -264,15 +305,34 @@ fn writes_revision(effect: &Effect) -> bool {
     )
 }
 
-fn check_owner(effect: &Effect, verb: Verb, before: Option<&Value>) {
+fn check_owner(effect: &Effect, verb: Verb, before: Option<&Value>, server: &Server) {
     let Some(before) = before else { return };
     assert_ne!(verb, Verb::Create, "created over something");
     let adopts = matches!(effect, Effect::Adopt { .. } | Effect::AdoptRevision { .. });
     if adopts {
         assert!(!has_controller(before), "stolen: {effect:?}");
     } else {
-        assert!(is_ours(before), "not ours: {effect:?}");
+        assert!(
+            is_ours(before) || is_of_ours(before, server),
+            "not ours: {effect:?}"
+        );
     }
+}
+
+/// A claim that was handed to a Pod of ours.
+fn is_of_ours(object: &Value, server: &Server) -> bool {
+    let owner = &object["metadata"]["ownerReferences"][0];
+    let is_owner = |p: &&Value| p["metadata"]["uid"] == owner["uid"];
+    owner["kind"] == "Pod" && server.pods.values().filter(is_owner).any(is_ours)
+}
+
+/// Pods that count, by the rule of the set on those that a hook prepares for deletion.
+fn counted(server: &Server, excludes: bool) -> usize {
+    let pods = server.pods.values().filter(|p| is_ours(p) && is_active(p));
+    // Whoever edits a Pod out of the selector takes it out of the count; warmers never were in it.
+    pods.filter(|p| p["metadata"]["labels"]["app"] == "web")
+        .filter(|p| !(excludes && hooks::label(p) == "PreparingDelete"))
+        .count()
 }
 
 fn updated(server: &Server, update_hash: &str) -> usize {
@@ -280,6 +340,7 @@ fn updated(server: &Server, update_hash: &str) -> usize {
     let is_selected = |p: &&Value| p["metadata"]["labels"]["app"] == "web";
     let pods = server.pods.values().filter(|p| is_ours(p) && is_active(p));
     pods.filter(is_selected)
-        .filter(|p| hash(p) == update_hash)
+        // One that a hook prepares for deletion has made room for another already.
+        .filter(|p| hash(p) == update_hash && hooks::label(p) != "PreparingDelete")
         .count()
 }

@@ -70,9 +70,16 @@ pub(crate) struct Life<'a> {
 impl<'a> Life<'a> {
     pub(crate) fn new(seed: u64, mutation: Mutation, is_traced: bool, clock: &'a Runtime) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let spec = users::spec(&mut rng);
+        let mut spec = users::spec(&mut rng);
+        // A seed of its own: the plain lives stay as they are.
+        let mut rich = Rng::with_seed(!seed);
+        let is_rich = rich.bool();
+        if is_rich {
+            users::enrich(&mut spec, &mut rich);
+        }
         let is_old = rng.u32(..6) == 0;
-        let world = World::new(&spec, is_old, is_traced);
+        let mut world = World::new(&spec, is_old, is_traced);
+        world.is_rich = is_rich;
         let process = Controller::new(&world.journal, mutation);
         let effects_max = if rng.u32(..5) == 0 { 2 } else { 100 };
         Self {
@@ -115,8 +122,9 @@ impl<'a> Life<'a> {
                 self.step();
             }
             self.settle();
+            let most = self.writes_max();
             for (uid, writes) in &self.world.writes {
-                assert!(*writes <= 3, "{writes} writes for one update of {uid}");
+                assert!(*writes <= most, "{writes} writes for one update of {uid}");
             }
         }
     }
@@ -144,6 +152,9 @@ impl<'a> Life<'a> {
             80..88 => {
                 let time = users::a_moment(&mut self.rng);
                 self.advance(time);
+                if self.world.is_rich {
+                    self.others_of_rich();
+                }
             }
             88..91 if t.edits => users::edit(&mut self.world, &mut self.rng),
             91..94 if t.others => users::disturb(&mut self.world, &mut self.rng),
@@ -152,6 +163,18 @@ impl<'a> Life<'a> {
             97..98 if t.rivals => self.rival(),
             98..100 if t.nodes => users::node(&mut self.world, &mut self.rng),
             _ => self.deliver_one(),
+        }
+    }
+
+    /// The garbage collector and the owner of the hooks, each in its time.
+    fn others_of_rich(&mut self) {
+        if self.rng.bool() {
+            self.world.collect_garbage();
+        }
+        let names = self.world.pod_names();
+        if !names.is_empty() && self.rng.bool() {
+            let name = &names[self.rng.usize(..names.len())];
+            self.world.owner_acts(name);
         }
     }
 
@@ -381,6 +404,7 @@ impl<'a> Life<'a> {
             self.world.tell(|| format!("{index}: status refused"));
             return;
         };
+        self.processes[index].status_written(self.world.server.now);
         let is_lost = self.trouble.calls && self.rng.u32(..20) == 0;
         let current = status.current_revision;
         let judge = &mut self.world.judge;

@@ -35,6 +35,95 @@ fn policy(rng: &mut Rng) -> Value {
     json!(policies[rng.usize(..4)])
 }
 
+/// None, one each, and several by the same label as is usual.
+const HOOKS: [&str; 6] = [
+    "null",
+    r#"{"preNormal": {"finalizersHandler": ["ex.io/hold"]}}"#,
+    r#"{"inPlaceUpdate": {"labelsHandler": {"hold": "yes"}, "markPodNotReady": true}}"#,
+    r#"{"preDelete": {"labelsHandler": {"hold": "yes"}, "finalizersHandler": ["ex.io/hold"]}}"#,
+    r#"{"inPlaceUpdate": {"labelsHandler": {"hold": "yes"}},
+        "preDelete": {"labelsHandler": {"hold": "yes"}, "markPodNotReady": true}}"#,
+    r#"{"preNormal": {"labelsHandler": {"hold": "yes"}},
+        "inPlaceUpdate": {"labelsHandler": {"hold": "yes"}, "markPodNotReady": true},
+        "preDelete": {"labelsHandler": {"hold": "yes"}}}"#,
+];
+
+fn hooks(rng: &mut Rng) -> Value {
+    serde_json::from_str(HOOKS[rng.usize(..HOOKS.len())]).expect("hooks are JSON")
+}
+
+/// What most sets do without: each with some probability.
+pub(crate) fn enrich(spec: &mut Value, rng: &mut Rng) {
+    let mut some = |one_in: u32| rng.u32(..one_in) == 0;
+    let [claims, has_hooks, resources, beside] = [some(4), some(3), some(4), some(4)];
+    if claims {
+        spec["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {}}]);
+        spec["scaleStrategy"]["enablePVCReuse"] = rng.bool().into();
+    }
+    if has_hooks {
+        spec["lifecycle"] = hooks(rng);
+    }
+    let pod = &mut spec["template"]["spec"];
+    if resources {
+        pod["containers"][0]["resources"] = json!({"requests": {"cpu": "1"}});
+        if rng.u32(..3) == 0 {
+            pod["containers"][0]["resizePolicy"] =
+                json!([{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]);
+        }
+    }
+    if beside {
+        if let Some(containers) = pod["containers"].as_array_mut() {
+            containers.push(json!({"name": "side", "image": "side:1"}));
+        }
+        spec["template"]["metadata"]["annotations"] =
+            json!({"apps.kruise.io/container-launch-priority": "Ordered"});
+    }
+    for _ in 0..rng.u32(..4) {
+        enrich_edit(spec, rng);
+    }
+}
+
+/// A change of what most sets do without.
+fn enrich_edit(spec: &mut Value, rng: &mut Rng) {
+    let rolling = &mut spec["updateStrategy"]["rollingUpdate"];
+    match rng.u32(..9) {
+        0 | 1 => rolling["maxSurge"] = share(rng),
+        2 => {
+            let warm = &mut rolling["inPlaceUpdateStrategy"];
+            warm["imagePreDownloadParallelism"] = rng.u32(..3).into();
+            warm["imagePreDownloadTimeoutSeconds"] = 20.into();
+        }
+        3 => {
+            rolling["rollbackOnDeadline"] = rng.bool().into();
+            spec["progressDeadlineSeconds"] = rng.u32(5..60).into();
+        }
+        4 => spec["scaleStrategy"]["maxUnavailable"] = share(rng),
+        5 => spec["scaleStrategy"]["excludePreparingDelete"] = rng.bool().into(),
+        6 if spec["lifecycle"].is_object() => spec["lifecycle"] = hooks(rng),
+        7 => {
+            let path = "/template/spec/containers/1/image";
+            if let Some(image) = spec.pointer_mut(path) {
+                *image = format!("side:{}", rng.u32(1..4)).into();
+            }
+        }
+        _ => {
+            let path = "/template/spec/containers/0/resources/requests/cpu";
+            if let Some(cpu) = spec.pointer_mut(path) {
+                *cpu = rng.u32(1..4).to_string().into();
+            }
+        }
+    }
+    allow(spec);
+}
+
+/// The one needs Pods replaced that the other keeps.
+fn allow(spec: &mut Value) {
+    let rolling = &mut spec["updateStrategy"]["rollingUpdate"];
+    if rolling["podUpdatePolicy"] == "InPlaceOnly" && !rolling["maxSurge"].is_null() {
+        rolling["maxSurge"] = 0.into();
+    }
+}
+
 /// Any spec.
 pub(crate) fn spec(rng: &mut Rng) -> Value {
     let mut pod = json!({"containers": [{"name": "main", "image": "web:1"}]});
@@ -70,7 +159,11 @@ pub(crate) fn spec(rng: &mut Rng) -> Value {
 /// A user or an autoscaler changes the set.
 pub(crate) fn edit(world: &mut World, rng: &mut Rng) {
     let names = world.pod_names();
+    let is_rich = world.is_rich && rng.u32(..4) == 0;
     world.edit("edit", |spec| {
+        if is_rich {
+            return enrich_edit(spec, rng);
+        }
         let rolling = &mut spec["updateStrategy"]["rollingUpdate"];
         match rng.u32(..20) {
             0..=6 => {
@@ -95,8 +188,8 @@ pub(crate) fn edit(world: &mut World, rng: &mut Rng) {
                 spec["template"]["spec"]["containers"][0]["env"] = env;
             }
             17 => {
-                let annotations = json!({"n": rng.u32(..2).to_string()});
-                spec["template"]["metadata"]["annotations"] = annotations;
+                let n = rng.u32(..2).to_string();
+                spec["template"]["metadata"]["annotations"]["n"] = n.into();
             }
             18 => {
                 let path = "/template/spec/initContainers/0/image";
@@ -107,9 +200,10 @@ pub(crate) fn edit(world: &mut World, rng: &mut Rng) {
             _ => {
                 let named = names.get(rng.usize(..=names.len()));
                 let list: Vec<&String> = named.into_iter().collect();
-                spec["scaleStrategy"] = json!({"podsToDelete": list});
+                spec["scaleStrategy"]["podsToDelete"] = json!(list);
             }
         }
+        allow(spec);
     });
 }
 
@@ -122,6 +216,9 @@ fn pick(world: &World, rng: &mut Rng) -> Option<String> {
 pub(crate) fn disturb(world: &mut World, rng: &mut Rng) {
     if rng.u32(..12) == 0 {
         return make_stranger(world, rng);
+    }
+    if world.is_rich && rng.u32(..4) == 0 {
+        return disturb_rich(world, rng);
     }
     let Some(name) = pick(world, rng) else { return };
     let mut pod = world.server.pods[&name].clone();
@@ -167,6 +264,41 @@ pub(crate) fn disturb(world: &mut World, rng: &mut Rng) {
             pod["metadata"]["annotations"]["beat"] = beat.into();
             world.server.write_status(&name, pod);
             "touched"
+        }
+    };
+    world.absorb();
+    world.tell(|| format!("OTHERS {name} {what}"));
+}
+
+/// Something that only happens to sets with more than images.
+fn disturb_rich(world: &mut World, rng: &mut Rng) {
+    let Some(name) = pick(world, rng) else { return };
+    let mut pod = world.server.pods[&name].clone();
+    let what = match rng.u32(..4) {
+        0 => {
+            world.kubelet.is_full = rng.bool();
+            format!("full={}", world.kubelet.is_full)
+        }
+        1 if pod["spec"]["containers"][0]["resources"]["requests"]["cpu"].is_string() => {
+            let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+            world.kubelet.excused.insert(uid.to_owned());
+            world.server.edit_cpu(&name, &rng.u32(1..4).to_string());
+            "resized by somebody".into()
+        }
+        2 => {
+            let node = NODES[rng.usize(..NODES.len())].to_owned();
+            if !world.kubelet.silent.remove(&node) {
+                world.kubelet.silent.insert(node.clone());
+            }
+            format!("{node} pulls nothing ahead, or does again")
+        }
+        _ => {
+            let hook = json!({"labelsHandler": {"hold": "yes"},
+                "finalizersHandler": ["ex.io/hold"]});
+            let hook = serde_json::from_value(hook).expect("a hook");
+            model::hooks::set(&mut pod, &hook, rng.bool());
+            world.server.write_status(&name, pod);
+            "held or let go".into()
         }
     };
     world.absorb();
@@ -244,6 +376,8 @@ pub(crate) fn node(world: &mut World, rng: &mut Rng) {
 /// The trouble ends: nodes are back, and nothing that was broken for good is left.
 pub(crate) fn calm(world: &mut World, rng: &mut Rng) {
     world.silent.clear();
+    world.kubelet.silent.clear();
+    world.kubelet.is_full = false;
     let unavailable = rng.u32(1..=3);
     world.edit("calm", |spec| {
         spec["updateStrategy"]["type"] = "RollingUpdate".into();
@@ -251,6 +385,13 @@ pub(crate) fn calm(world: &mut World, rng: &mut Rng) {
         rolling["paused"] = false.into();
         rolling["maxUnavailable"] = unavailable.into();
         rolling["podUpdatePolicy"] = "InPlaceIfPossible".into();
+        if !rolling["rollbackOnDeadline"].is_null() {
+            rolling["rollbackOnDeadline"] = false.into();
+        }
+        if !spec["scaleStrategy"]["maxUnavailable"].is_null() {
+            // A Pod that the partition keeps at what cannot run counts against it.
+            spec["scaleStrategy"]["maxUnavailable"] = Value::Null;
+        }
         spec["template"]["spec"]["containers"][0]["image"] = "web:8".into();
     });
 }

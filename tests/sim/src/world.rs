@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use apis::lifecycle::Lifecycle;
 use fastrand::Rng;
 use jiff::SignedDuration;
-use model::kubelet::Kubelet;
+use model::hooks;
+use model::kubelet::{Kubelet, is_warmer};
 use model::server::{Refused, Server};
 use model::watchdog::{condition, is_active};
 use planner::effect::{Request, Resource};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::judge::{Judge, is_ours, uid};
@@ -25,6 +28,8 @@ pub(crate) struct World {
     set_version: u64,
     pub(crate) journal: Vec<Entry>,
     pub(crate) judge: Judge,
+    /// The set has more than images.
+    pub(crate) is_rich: bool,
     /// Nodes whose kubelet does nothing.
     pub(crate) silent: BTreeSet<&'static str>,
     /// Pods in which the kubelet had nothing to do, in this version.
@@ -55,6 +60,7 @@ impl World {
             set_version: 0,
             journal: Vec::new(),
             judge: Judge::default(),
+            is_rich: false,
             silent: BTreeSet::new(),
             idle: BTreeMap::new(),
             writes: BTreeMap::new(),
@@ -129,6 +135,9 @@ impl World {
     pub(crate) fn collect(&mut self) {
         let changes = self.server.journal.as_mut().map(std::mem::take);
         for change in changes.into_iter().flatten() {
+            if change.resource == Resource::Claims {
+                Judge::check_claim(&change.name, &change.object, change.deleted, &self.server);
+            }
             let kind = match change.resource {
                 Resource::Pods | Resource::PodsStatus | Resource::PodsResize => Kind::Pod,
                 Resource::Claims => Kind::Claim,
@@ -177,7 +186,8 @@ impl World {
     /// Our Pods that count.
     pub(crate) fn active(&self) -> Vec<&Value> {
         let pods = self.server.pods.values();
-        pods.filter(|p| is_ours(p) && is_active(p)).collect()
+        pods.filter(|p| is_ours(p) && is_active(p) && !is_warmer(p))
+            .collect()
     }
 
     /// Scheduler or kubelet take one Pod a step further. Returns whether anything changed.
@@ -208,6 +218,30 @@ impl World {
             self.tell(|| format!("kubelet {name}"));
         }
         changed
+    }
+
+    /// Whoever owns the hooks does what the state of each Pod asks of it. Returns whether there was
+    /// anything to do.
+    pub(crate) fn owner_acts(&mut self, name: &str) -> bool {
+        let lifecycle = Option::deserialize(&self.set["spec"]["lifecycle"]);
+        let lifecycle: Option<Lifecycle> = lifecycle.expect("the simulation writes sound specs");
+        let lifecycle = lifecycle.unwrap_or_default();
+        let acted = hooks::owner_acts_on(&lifecycle, &mut self.server, name);
+        if acted {
+            self.absorb();
+            self.tell(|| format!("OWNER of hooks {name}"));
+        }
+        acted
+    }
+
+    /// The garbage collector comes by.
+    pub(crate) fn collect_garbage(&mut self) -> bool {
+        let gone = self.server.collect_claims();
+        self.absorb();
+        if !gone.is_empty() {
+            self.tell(|| format!("garbage: {gone:?}"));
+        }
+        !gone.is_empty()
     }
 
     /// Time goes by, for the cache and for the cluster.

@@ -1,5 +1,7 @@
 //! Who may be taken out of service, and when.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 #[test]
@@ -248,4 +250,29 @@ fn a_named_pod_that_the_budget_keeps_is_outstanding() {
         "WaitingBudget",
         "it was Ready=True once"
     );
+}
+
+/// Bug: where the only old Pod too many was held, the updated one that stood in for it was deleted
+/// instead, and made again by the very next pass.
+#[test]
+fn a_held_pod_beside_a_surge_makes_no_pod_come_and_go() {
+    let rolling = json!({"podUpdatePolicy": "ReCreate", "partition": 1, "maxSurge": 1});
+    let mut world = World::running(2, &rolling);
+    world.set_image("web:2");
+    let uid = |world: &World, n: usize| world.uids()[n].clone();
+    // Whichever goes first, the other one is held as well.
+    for n in 0..2 {
+        let uid = uid(&world, n);
+        world.held.insert(uid, "refused".into());
+    }
+    let mut seen: BTreeSet<String> = world.uids().into_iter().collect();
+    for _ in 0..10 {
+        world.reconcile();
+        world.observe();
+        seen.extend(world.uids());
+    }
+    assert_eq!(seen.len(), 3, "one stands in, and stays");
+    world.held.clear();
+    world.settle();
+    assert_eq!(world.images().len(), 2);
 }

@@ -8,6 +8,24 @@ use super::{Life, Trouble};
 use crate::users;
 
 impl Life<'_> {
+    /// Writes that one update of one Pod may take (docs/concepts.md).
+    pub(super) fn writes_max(&self) -> usize {
+        let spec = &self.world.set["spec"];
+        let containers = &spec["template"]["spec"]["containers"];
+        let hooks = &spec["lifecycle"];
+        let extra = [
+            (!containers[0]["resources"].is_null(), 1),
+            // A batch more.
+            (containers[1].is_object(), 1),
+            (!hooks["preNormal"].is_null(), 1),
+            (!hooks["inPlaceUpdate"].is_null(), 3),
+            (!hooks["preDelete"].is_null(), 1),
+            (!spec["volumeClaimTemplates"].is_null(), 1),
+        ];
+        let extra = extra.into_iter().filter(|(has, _)| *has);
+        3 + extra.map(|(_, writes)| writes).sum::<usize>()
+    }
+
     /// The trouble ends, everything comes to rest, and stands where the spec wants it.
     pub(super) fn end(&mut self) {
         self.trouble = Trouble::none();
@@ -82,6 +100,9 @@ impl Life<'_> {
                 if !self.act(0) {
                     break;
                 }
+                if acted % 16 == 15 {
+                    self.deliver_all();
+                }
                 assert!(acted < 1000, "no rest: it never stops to write");
             }
             self.deliver_all();
@@ -96,6 +117,12 @@ impl Life<'_> {
                 moved |= has_moved;
                 if !has_moved {
                     break;
+                }
+            }
+            if self.world.is_rich && (!moved || self.rng.bool()) {
+                moved |= self.world.collect_garbage();
+                for name in self.world.pod_names() {
+                    moved |= self.world.owner_acts(&name);
                 }
             }
             let process = &self.processes[0];
