@@ -74,3 +74,7 @@ pub const KEEP_CLAIMS_ANNOTATION: &str = "apps.kruise.io/keep-claims";
 
 /// Label on the short-lived Pods that pull an image ahead of an update: name of the set.
 pub const WARMER_LABEL: &str = "apps.kruise.io/image-warmer-of";
+
+/// Label on custom resources: `Always` refuses their deletion, `Cascading` refuses it while they
+/// have replicas.
+pub const DELETE_PROTECTION_LABEL: &str = "policy.kruise.io/delete-protection";

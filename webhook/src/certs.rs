@@ -54,6 +54,10 @@ impl Names {
     /// All names of a leaf; `localhost` is for those who look from inside the Pod.
     pub fn all(&self) -> Vec<String> {
         let name = self.server_name();
-        vec![name.clone(), format!("{name}.cluster.local"), "localhost".to_owned()]
+        vec![
+            name.clone(),
+            format!("{name}.cluster.local"),
+            "localhost".to_owned(),
+        ]
     }
 }

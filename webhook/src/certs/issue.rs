@@ -47,7 +47,11 @@ pub fn authority(now: Timestamp, lifetime: SignedDuration) -> Result<Pair, Error
     parameters.distinguished_name = common_name(&name);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    validity(&mut parameters, now, now.saturating_add(lifetime).unwrap_or(Timestamp::MAX))?;
+    validity(
+        &mut parameters,
+        now,
+        now.saturating_add(lifetime).unwrap_or(Timestamp::MAX),
+    )?;
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     Ok(Pair {
         certificate: parameters.self_signed(&key)?.pem(),
@@ -59,7 +63,12 @@ pub fn authority(now: Timestamp, lifetime: SignedDuration) -> Result<Pair, Error
 ///
 /// # Errors
 /// See [`Error`].
-pub fn leaf(now: Timestamp, until: Timestamp, names: &Names, authority: &Pair) -> Result<Pair, Error> {
+pub fn leaf(
+    now: Timestamp,
+    until: Timestamp,
+    names: &Names,
+    authority: &Pair,
+) -> Result<Pair, Error> {
     let signer = KeyPair::from_pem(&authority.key)?;
     let issuer = Issuer::from_ca_cert_pem(&authority.certificate, signer)?;
     let mut parameters = CertificateParams::new(names.all())?;
@@ -82,7 +91,11 @@ fn common_name(name: &str) -> DistinguishedName {
     all
 }
 
-fn validity(parameters: &mut CertificateParams, now: Timestamp, until: Timestamp) -> Result<(), Error> {
+fn validity(
+    parameters: &mut CertificateParams,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<(), Error> {
     parameters.not_before = calendar(now.saturating_sub(BACKDATE).unwrap_or(Timestamp::MIN))?;
     parameters.not_after = calendar(until)?;
     Ok(())

@@ -89,5 +89,8 @@ fn pair(certificate: &Certificate, key: &[u8]) -> Option<Pair> {
 
 fn pem(certificate: &Certificate) -> String {
     let block = pem::Pem::new("CERTIFICATE", certificate.der.to_vec());
-    pem::encode_config(&block, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
+    pem::encode_config(
+        &block,
+        pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
+    )
 }

@@ -76,7 +76,9 @@ pub fn decide(
     if let Some((authority, newest)) = &material.authority
         && let Some(reason) = leaf_due(&material, newest, is_published, wanted, now)
     {
-        let until = now.saturating_add(wanted.lifetimes.leaf).unwrap_or(Timestamp::MAX);
+        let until = now
+            .saturating_add(wanted.lifetimes.leaf)
+            .unwrap_or(Timestamp::MAX);
         let pair = issue::leaf(now, until.min(newest.ends), &wanted.names, authority)?;
         let leaf = bundle::read(pair.certificate.as_bytes()).into_iter().next();
         material.leaf = leaf.map(|leaf| (pair, leaf));
@@ -106,7 +108,9 @@ fn leaf_due(
 ) -> Option<Why> {
     let names = wanted.names.all();
     let is_good = |trusted: &[Certificate], leaf: &Certificate| {
-        names.iter().all(|name| bundle::believes(trusted, leaf, name, now))
+        names
+            .iter()
+            .all(|name| bundle::believes(trusted, leaf, name, now))
     };
     let leaf = material.leaf.as_ref().map(|(_, leaf)| leaf);
     let Some(leaf) = leaf.filter(|leaf| is_good(&material.trusted, leaf)) else {

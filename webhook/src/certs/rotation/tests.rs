@@ -109,7 +109,11 @@ fn what_is_damaged_is_made_anew_and_the_rest_is_kept() {
         (LEAF, Why::NoLeaf),
         (LEAF_KEY, Why::NoLeaf),
     ] {
-        for damage in ["", "garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        for damage in [
+            "",
+            "garbage",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ] {
             let mut damaged = whole.clone();
             damaged.insert(key.into(), damage.into());
             let (healed, why) = written(Some(&damaged), true, now);
@@ -127,7 +131,8 @@ fn what_is_damaged_is_made_anew_and_the_rest_is_kept() {
 
 #[test]
 fn a_key_of_another_certificate_is_no_key() {
-    let ((mut data, _), (other, _)) = (written(None, false, start()), written(None, false, start()));
+    let ((mut data, _), (other, _)) =
+        (written(None, false, start()), written(None, false, start()));
     data.insert(LEAF_KEY.into(), other[LEAF_KEY].clone());
     assert_eq!(written(Some(&data), true, start()).1, Why::NoLeaf);
     data.insert(AUTHORITY_KEY.into(), other[AUTHORITY_KEY].clone());
@@ -140,7 +145,10 @@ fn a_leaf_for_another_name_is_no_leaf() {
     let mut other = default();
     other.names.service = "door".into();
     let decision = decide(Some(&data), true, &other, start()).unwrap();
-    assert!(matches!(decision, Decision::Write(_, Why::NoLeaf)), "{decision:?}");
+    assert!(
+        matches!(decision, Decision::Write(_, Why::NoLeaf)),
+        "{decision:?}"
+    );
 }
 
 #[test]
@@ -179,7 +187,10 @@ fn no_call_fails_while_everything_is_rotated() {
         for leaf in [leaves.front(), leaves.back()].into_iter().flatten() {
             for bundle in [bundles.front(), bundles.back()].into_iter().flatten() {
                 let trusted = bundle::read(bundle);
-                assert!(bundle::believes(&trusted, leaf, &name, now), "second {second}");
+                assert!(
+                    bundle::believes(&trusted, leaf, &name, now),
+                    "second {second}"
+                );
             }
         }
         let is_published = bundles.back() == Some(&data[BUNDLE]);
@@ -194,6 +205,10 @@ fn no_call_fails_while_everything_is_rotated() {
     let count = |why: Why| writes.iter().filter(|w| **w == why).count();
     // Each of four minutes.
     assert!((13..=15).contains(&count(Why::AuthorityDue)), "{writes:?}");
-    assert_eq!(count(Why::NoLeaf) + count(Why::NoAuthority), 0, "{writes:?}");
+    assert_eq!(
+        count(Why::NoLeaf) + count(Why::NoAuthority),
+        0,
+        "{writes:?}"
+    );
     assert!(writes.len() < 100, "{}", writes.len());
 }

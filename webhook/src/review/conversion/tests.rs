@@ -1,0 +1,101 @@
+use super::*;
+
+fn set(name: &str) -> Value {
+    json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "CloneSet",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"updateStrategy": {"type": "RollingUpdate",
+            "rollingUpdate": {"podUpdatePolicy": "InPlaceOnly"}}}})
+}
+
+fn review(objects: &Value) -> Value {
+    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview",
+        "request": {"uid": "u-1", "desiredAPIVersion": "apps.kruise.io/v1alpha1",
+            "objects": objects}})
+}
+
+fn answered(review: &Value) -> Value {
+    let body = serde_json::to_vec(review).unwrap();
+    serde_json::to_value(answer(&body).unwrap()).unwrap()
+}
+
+fn refused(body: &[u8]) -> String {
+    match answer(body) {
+        Err(refusal) => refusal.to_string(),
+        Ok(answer) => panic!("{}", serde_json::to_value(answer).unwrap()),
+    }
+}
+
+#[test]
+fn objects_come_back_in_their_order() {
+    let names: Vec<String> = (0..3000).map(|n| format!("web-{n}")).collect();
+    let sets: Vec<Value> = names.iter().map(|name| set(name)).collect();
+    let answer = answered(&review(&sets.into()));
+    let (kind, response) = (&answer["kind"], &answer["response"]);
+    assert_eq!(
+        (kind, &response["uid"]),
+        (&json!("ConversionReview"), &json!("u-1"))
+    );
+    assert_eq!(response["result"]["status"], "Success");
+    let converted = response["convertedObjects"].as_array().unwrap();
+    for (name, object) in names.iter().zip(converted) {
+        assert_eq!(object["metadata"]["name"], json!(name));
+        assert_eq!(object["apiVersion"], "apps.kruise.io/v1alpha1");
+        assert_eq!(object["spec"]["updateStrategy"]["type"], "InPlaceOnly");
+    }
+    assert_eq!(converted.len(), names.len());
+}
+
+#[test]
+fn one_that_cannot_be_converted_is_named_and_none_is() {
+    let mut other = set("b");
+    other["kind"] = "DaemonSet".into();
+    let answer = answered(&review(&json!([set("a"), other])));
+    let response = &answer["response"];
+    assert_eq!(response["result"]["status"], "Failure");
+    let message = response["result"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("shop/b: kind \"DaemonSet\""),
+        "{message}"
+    );
+    assert_eq!(response["convertedObjects"], json!([]));
+}
+
+#[test]
+fn a_version_that_is_not_served_is_said_to_be_so() {
+    let mut review = review(&json!([set("a")]));
+    review["request"]["desiredAPIVersion"] = "apps.kruise.io/v2".into();
+    let answer = answered(&review);
+    let message = answer["response"]["result"]["message"].as_str().unwrap();
+    assert!(message.contains("\"apps.kruise.io/v2\""), "{message}");
+}
+
+#[test]
+fn what_is_no_review_is_refused_with_what_was_expected() {
+    let whole = serde_json::to_vec(&review(&json!([]))).unwrap();
+    let text = refused(&whole[..whole.len() - 3]);
+    assert!(text.contains("EOF"), "{text}");
+    for (body, part) in [
+        ("", "the body is no ConversionReview: EOF"),
+        ("[1]", "the body is no ConversionReview"),
+        ("{}", "only apiextensions.k8s.io/v1/ConversionReview"),
+        (
+            r#"{"apiVersion": "apiextensions.k8s.io/v1beta1", "kind": "ConversionReview"}"#,
+            "is a apiextensions.k8s.io/v1beta1/ConversionReview",
+        ),
+        (
+            r#"{"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview"}"#,
+            "has no request with a uid",
+        ),
+        (
+            r#"{"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview", "request": {"uid": ""}}"#,
+            "has no request with a uid",
+        ),
+        (
+            r#"{"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview", "request": {"objects": 5}}"#,
+            "expected a sequence",
+        ),
+    ] {
+        let text = refused(body.as_bytes());
+        assert!(text.contains(part), "{body}: {text}");
+    }
+}

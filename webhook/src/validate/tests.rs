@@ -1,0 +1,123 @@
+use serde_json::json;
+
+use super::*;
+
+fn set() -> Value {
+    json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "CloneSet",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [{"name": "main", "image": "web:1"}]}}}})
+}
+
+fn wrong() -> Value {
+    let mut set = set();
+    set["spec"]["replicas"] = (-1).into();
+    set["spec"]["minReadySeconds"] = (-1).into();
+    set
+}
+
+fn judged(operation: Operation, old: &Value, new: &Value) -> Verdict {
+    let request = Request {
+        operation,
+        object: new.clone(),
+        old_object: old.clone(),
+        ..Request::default()
+    };
+    let rules = Rules {
+        deletion_protection: true,
+    };
+    clone_set(&request, rules)
+}
+
+fn paths(verdict: Verdict) -> Vec<String> {
+    match verdict {
+        Verdict::Invalid(errors) => errors.into_iter().map(|e| e.path).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn because(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Forbidden(why) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_makes_sense_is_let_in() {
+    assert_eq!(judged(Operation::Create, &Value::Null, &set()), allowed());
+    let mut next = set();
+    next["spec"]["replicas"] = 5.into();
+    assert_eq!(judged(Operation::Update, &set(), &next), allowed());
+}
+
+#[test]
+fn all_that_is_wrong_is_found_at_once() {
+    let fields = ["spec.replicas", "spec.minReadySeconds"];
+    for old in [Value::Null, set()] {
+        let operation = if old.is_null() {
+            Operation::Create
+        } else {
+            Operation::Update
+        };
+        assert_eq!(paths(judged(operation, &old, &wrong())), fields);
+    }
+}
+
+#[test]
+fn what_is_no_spec_at_all_is_refused_as_a_whole() {
+    let mut set = set();
+    set["spec"]["replicas"] = json!("many");
+    assert_eq!(
+        paths(judged(Operation::Create, &Value::Null, &set)),
+        ["spec"]
+    );
+    assert_eq!(
+        paths(judged(Operation::Create, &Value::Null, &Value::Null)),
+        ["spec"]
+    );
+}
+
+#[test]
+fn what_was_wrong_before_can_be_labelled_and_taken_apart() {
+    let mut labelled = wrong();
+    labelled["metadata"]["labels"] = json!({"team": "shop"});
+    assert_eq!(judged(Operation::Update, &wrong(), &labelled), allowed());
+    let mut leaving = wrong();
+    leaving["spec"]["replicas"] = (-2).into();
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    assert_eq!(judged(Operation::Update, &wrong(), &leaving), allowed());
+}
+
+fn protected(by: &str) -> Value {
+    let mut set = set();
+    set["metadata"]["labels"] = json!({names::DELETE_PROTECTION_LABEL: by});
+    set
+}
+
+#[test]
+fn a_protected_set_says_what_keeps_it() {
+    let delete = |old: &Value| judged(Operation::Delete, old, &Value::Null);
+    assert_eq!(delete(&set()), allowed());
+    assert!(because(delete(&protected("Always"))).contains("remove the label"));
+    assert!(because(delete(&protected("Cascading"))).contains("spec.replicas is 3: scale it to 0"));
+    let mut empty = protected("Cascading");
+    empty["spec"]["replicas"] = 0.into();
+    assert_eq!(delete(&empty), allowed());
+    let mut leaving = protected("Always");
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    assert_eq!(delete(&leaving), allowed());
+    assert_eq!(delete(&Value::Null), allowed());
+    assert_eq!(delete(&protected("Sometimes")), allowed());
+}
+
+#[test]
+fn without_the_rule_nothing_is_protected() {
+    let request = Request {
+        operation: Operation::Delete,
+        old_object: protected("Always"),
+        ..Request::default()
+    };
+    assert_eq!(clone_set(&request, Rules::default()), allowed());
+}
