@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use apis::in_place_state::InPlaceState;
 use apis::names;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
 
 use crate::pod::Container;
 use crate::reason::Reason;
@@ -122,6 +124,13 @@ pub(crate) fn obstacle(own: &Revision, target: &Revision) -> Option<Reason> {
         .map(|path| Reason::NeedsRecreate { path })
         .or_else(|| resize::obstacle(own, target))
         .or_else(|| env::stale_env(own, target))
+}
+
+/// Why Pods of the template `old` cannot be brought to `new` in place, if they cannot: for those who
+/// want to know before the template is written.
+pub fn obstacle_between(old: &Value, new: &Value) -> Option<Reason> {
+    let revision = |template: &Value| Revision::new(ObjectMeta::default(), 0, template.clone());
+    obstacle(&revision(old), &revision(new))
 }
 
 /// How `pod`, made or last patched as `own`, gets to `target`. `obstacle` is that of the pair.

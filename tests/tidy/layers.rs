@@ -58,6 +58,30 @@ fn the_manager_ships_without_test_code() {
     }
 }
 
+/// Users are told of the one rule that will decide, and no other rule of rollouts is known there.
+#[test]
+fn the_webhook_asks_the_planner_one_question() {
+    let mut violations = Vec::new();
+    let mut asks = false;
+    for file in below("webhook/src/", ".rs") {
+        for (n, line) in file
+            .production()
+            .filter(|(_, line)| line.contains("planner::"))
+        {
+            if line.contains("planner::in_place") {
+                asks = true;
+            } else {
+                violations.push(format!("{}:{n}: {line}", file.path));
+            }
+        }
+    }
+    expect_none(
+        "of the planner the webhook names in_place only",
+        &violations,
+    );
+    assert!(asks, "the question is asked");
+}
+
 /// The top module of the manager that a file belongs to.
 fn module(path: &str) -> &str {
     let file = path.strip_prefix("manager/src/").unwrap_or(path);

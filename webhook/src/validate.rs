@@ -1,8 +1,10 @@
 //! May a custom resource be written? The rules are those of `apis`; here stands only when they are
 //! asked.
 
+use apis::update_strategy::PodUpdatePolicy;
 use apis::validation::{Checked, FieldErrorKind};
-use apis::{CloneSet, FieldError, names};
+use apis::{CloneSet, FieldError, IntOrPercent, Valid, names};
+use planner::in_place;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -19,7 +21,14 @@ pub struct Rules {
 pub fn clone_set(request: &Request, rules: Rules) -> Verdict {
     match request.operation {
         Operation::Update if is_old_story(request) => allowed(),
-        Operation::Create | Operation::Update => check::<CloneSet>(&request.object),
+        Operation::Create | Operation::Update => {
+            let judged =
+                parse::<CloneSet>(&request.object).and_then(|set| consequences(&set, request));
+            match judged {
+                Ok(warnings) => Verdict::Allowed { warnings },
+                Err(errors) => Verdict::Invalid(errors),
+            }
+        }
         Operation::Delete if rules.deletion_protection => deletion(&request.old_object),
         Operation::Delete | Operation::Connect => allowed(),
     }
@@ -39,20 +48,49 @@ fn is_old_story(request: &Request) -> bool {
         || request.object.get("spec") == request.old_object.get("spec")
 }
 
-fn check<T: Checked + DeserializeOwned>(object: &Value) -> Verdict {
-    let errors = match serde_json::from_value::<T>(object.clone()) {
-        Ok(object) => object.check().err().unwrap_or_default(),
-        Err(error) => vec![FieldError {
-            path: "spec".to_owned(),
-            message: error.to_string(),
-            kind: FieldErrorKind::Invalid,
-        }],
-    };
-    if errors.is_empty() {
-        allowed()
-    } else {
-        Verdict::Invalid(errors)
+fn parse<T: Checked + DeserializeOwned>(object: &Value) -> Result<Valid<T>, Vec<FieldError>> {
+    let object =
+        T::deserialize(object).map_err(|error| vec![invalid("spec", error.to_string())])?;
+    Valid::new(object).map_err(|(_, errors)| errors)
+}
+
+fn invalid(path: impl Into<String>, message: String) -> FieldError {
+    FieldError {
+        path: path.into(),
+        message,
+        kind: FieldErrorKind::Invalid,
     }
+}
+
+/// What comes of a spec that makes sense: nothing that was forbidden by it, and what whoever writes
+/// it may not have meant.
+fn consequences(set: &Valid<CloneSet>, request: &Request) -> Result<Vec<String>, Vec<FieldError>> {
+    let mut warnings = Vec::new();
+    let nothing =
+        |share: IntOrPercent| matches!(share, IntOrPercent::Int(0) | IntOrPercent::Percent(0));
+    if nothing(set.max_unavailable) && nothing(set.max_surge) && set.replicas > 0 {
+        warnings.push(
+            "spec.updateStrategy.rollingUpdate: maxUnavailable and maxSurge are both 0, so no Pod \
+             that serves will ever be updated; set one of them to 1 or more"
+                .to_owned(),
+        );
+    }
+    let old = request.old_object.pointer("/spec/template");
+    let obstacle = old.and_then(|old| in_place::obstacle_between(old, &set.template));
+    match (obstacle, set.policy) {
+        (Some(obstacle), PodUpdatePolicy::InPlaceOnly) => {
+            let why = format!(
+                "{obstacle}, and podUpdatePolicy InPlaceOnly makes no new Pods; use \
+                 InPlaceIfPossible for this change"
+            );
+            return Err(vec![invalid("spec.template", why)]);
+        }
+        (Some(obstacle), PodUpdatePolicy::InPlaceIfPossible) => {
+            warnings.push(format!("{obstacle}: Pods will be deleted and made anew"));
+        }
+        (Some(_), PodUpdatePolicy::ReCreate) | (None, _) => {}
+    }
+    Ok(warnings)
 }
 
 /// An object without its old self, as some clients send it, is let go.

@@ -121,3 +121,64 @@ fn without_the_rule_nothing_is_protected() {
     };
     assert_eq!(clone_set(&request, Rules::default()), allowed());
 }
+
+fn with_policy(policy: &str, change: impl FnOnce(&mut Value)) -> Value {
+    let mut set = set();
+    set["spec"]["updateStrategy"]["rollingUpdate"]["podUpdatePolicy"] = policy.into();
+    change(&mut set["spec"]["template"]["spec"]["containers"][0]);
+    set
+}
+
+#[test]
+fn in_place_only_takes_what_can_be_done_in_place() {
+    let old = with_policy("InPlaceOnly", |_| {});
+    let image = with_policy("InPlaceOnly", |main| main["image"] = "web:2".into());
+    assert_eq!(judged(Operation::Update, &old, &image), allowed());
+    let env = with_policy("InPlaceOnly", |main| {
+        main["env"] = json!([{"name": "A", "value": "1"}]);
+    });
+    match judged(Operation::Update, &old, &env) {
+        Verdict::Invalid(errors) => {
+            let text = errors[0].to_string();
+            assert!(text.contains("containers[0].env"), "{text}");
+            assert!(text.contains("use InPlaceIfPossible"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let create = judged(Operation::Create, &Value::Null, &env);
+    assert_eq!(create, allowed(), "there is nothing to change yet");
+}
+
+fn warnings(verdict: Verdict) -> Vec<String> {
+    match verdict {
+        Verdict::Allowed { warnings } => warnings,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn who_recreates_pods_is_told_by_which_field() {
+    let old = with_policy("InPlaceIfPossible", |_| {});
+    let env = with_policy("InPlaceIfPossible", |main| {
+        main["env"] = json!([{"name": "A", "value": "1"}]);
+    });
+    let told = warnings(judged(Operation::Update, &old, &env));
+    assert!(told[0].contains("containers[0].env"), "{told:?}");
+    assert_eq!(told.len(), 1);
+    let recreate = with_policy("ReCreate", |main| main["image"] = "web:2".into());
+    assert_eq!(judged(Operation::Update, &old, &recreate), allowed());
+}
+
+#[test]
+fn who_leaves_no_room_for_updates_is_told() {
+    let mut set = set();
+    let rolling = json!({"maxUnavailable": "0%", "maxSurge": 0});
+    set["spec"]["updateStrategy"]["rollingUpdate"] = rolling;
+    let told = warnings(judged(Operation::Create, &Value::Null, &set));
+    assert!(
+        told[0].contains("maxUnavailable and maxSurge are both 0"),
+        "{told:?}"
+    );
+    set["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] = 1.into();
+    assert_eq!(judged(Operation::Create, &Value::Null, &set), allowed());
+}
