@@ -13,7 +13,10 @@ impl Life<'_> {
         let spec = &self.world.set["spec"];
         let containers = &spec["template"]["spec"]["containers"];
         let hooks = &spec["lifecycle"];
+        let rolling = &spec["updateStrategy"]["rollingUpdate"];
         let extra = [
+            // It may be taken back: patched and let in once more.
+            (rolling["rollbackOnDeadline"] == true, 2),
             (!containers[0]["resources"].is_null(), 1),
             // A batch more.
             (containers[1].is_object(), 1),
