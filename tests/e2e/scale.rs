@@ -185,10 +185,10 @@ async fn a_spec_that_makes_no_sense_is_refused_with_its_path_and_nothing_is_done
     let (stage, _client, shop) = crate::shop("refused").await;
     let _quiet = stage.share().await;
     let mut bad = spec(2);
-    // The schema cannot look into the template, nor compare two fields that may be missing.
+    // The schema cannot look into the template, nor compare the items of a list.
     bad["template"]["spec"]["restartPolicy"] = json!("Never");
-    bad["minReadySeconds"] = json!(10);
-    bad["progressDeadlineSeconds"] = json!(5);
+    let pair = json!({"key": "zone", "value": "a"});
+    bad["updateStrategy"]["rollingUpdate"]["scatterStrategy"] = json!([pair, pair]);
     shop.create(bad).await;
     let status = shop
         .status("stalled", |s| condition(s, "Stalled").0 == "True")
@@ -197,13 +197,13 @@ async fn a_spec_that_makes_no_sense_is_refused_with_its_path_and_nothing_is_done
     assert_eq!(reason, "InvalidSpec");
     for path in [
         "spec.template.spec.restartPolicy",
-        "spec.progressDeadlineSeconds",
+        "spec.updateStrategy.rollingUpdate.scatterStrategy[1]",
     ] {
         assert!(message.contains(path), "{message}");
     }
     assert!(shop.pods().await.is_empty(), "nothing is done for it");
     shop.template("/spec/restartPolicy", json!("Always")).await;
-    shop.change(json!({"minReadySeconds": 0})).await;
+    shop.rolling("scatterStrategy", json!([pair])).await;
     shop.ready().await;
     assert_eq!(shop.pods().await.len(), 2);
     shop.close().await;

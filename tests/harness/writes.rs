@@ -61,6 +61,25 @@ impl Writes {
     }
 }
 
+impl Writes {
+    /// How many of the manager's writes to Pods in `namespace` were refused because its view was
+    /// old. They are among [`Self::of_manager`].
+    ///
+    /// # Panics
+    /// When the audit log cannot be read.
+    pub fn refused_of_manager(&self, namespace: &str) -> usize {
+        let requests = self.audit.requests_since(self.offset);
+        let requests = requests.expect("the audit log");
+        let is_refused = |r: &&Request| {
+            is_write(r)
+                && r.namespace == namespace
+                && r.resource == "pods"
+                && matches!(r.code, 409 | 422)
+        };
+        requests.iter().filter(is_refused).count()
+    }
+}
+
 fn is_write(request: &Request) -> bool {
     is_of_manager(request) && request.resource != "events"
 }
