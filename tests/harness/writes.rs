@@ -25,16 +25,8 @@ impl Writes {
     /// # Panics
     /// When the audit log cannot be read.
     pub fn events_of_manager(&self, namespace: &str) -> usize {
-        let requests = self
-            .audit
-            .requests_since(self.offset)
-            .expect("the audit log");
-        let is_event = |r: &&Request| r.resource == "events" && r.namespace == namespace;
-        requests
-            .iter()
-            .filter(is_event)
-            .filter(|r| is_of_manager(r))
-            .count()
+        let written = self.written(namespace).into_iter();
+        written.filter(|r| r.resource == "events").count()
     }
 
     /// The manager's writes in `namespace`, by `verb resource/subresource`, Events left out.
@@ -42,15 +34,9 @@ impl Writes {
     /// # Panics
     /// When the audit log cannot be read.
     pub fn of_manager(&self, namespace: &str) -> BTreeMap<String, usize> {
-        let requests = self
-            .audit
-            .requests_since(self.offset)
-            .expect("the audit log");
+        let written = self.written(namespace).into_iter();
         let mut counts = BTreeMap::new();
-        for request in requests
-            .iter()
-            .filter(|r| is_write(r) && r.namespace == namespace)
-        {
+        for request in written.filter(|r| r.resource != "events") {
             let kind = match request.subresource.as_str() {
                 "" => format!("{} {}", request.verb, request.resource),
                 sub => format!("{} {}/{sub}", request.verb, request.resource),
@@ -59,29 +45,25 @@ impl Writes {
         }
         counts
     }
-}
 
-impl Writes {
     /// How many of the manager's writes to Pods in `namespace` were refused because its view was
     /// old. They are among [`Self::of_manager`].
     ///
     /// # Panics
     /// When the audit log cannot be read.
     pub fn refused_of_manager(&self, namespace: &str) -> usize {
-        let requests = self.audit.requests_since(self.offset);
-        let requests = requests.expect("the audit log");
-        let is_refused = |r: &&Request| {
-            is_write(r)
-                && r.namespace == namespace
-                && r.resource == "pods"
-                && matches!(r.code, 409 | 422)
-        };
-        requests.iter().filter(is_refused).count()
+        let is_refused = |r: &Request| r.resource == "pods" && matches!(r.code, 409 | 422);
+        let written = self.written(namespace).into_iter();
+        written.filter(is_refused).count()
     }
-}
 
-fn is_write(request: &Request) -> bool {
-    is_of_manager(request) && request.resource != "events"
+    /// All that the manager wrote in `namespace`, Events included.
+    fn written(&self, namespace: &str) -> Vec<Request> {
+        let requests = self.audit.requests_since(self.offset);
+        let mut requests = requests.expect("the audit log");
+        requests.retain(|r| is_of_manager(r) && r.namespace == namespace);
+        requests
+    }
 }
 
 fn is_of_manager(request: &Request) -> bool {

@@ -43,9 +43,13 @@ fn allowed() -> Verdict {
 /// What was let in before, by other rules maybe, must not keep anybody from changing labels or
 /// taking off finalizers.
 fn is_old_story(request: &Request) -> bool {
-    let is_leaving = request.object.pointer("/metadata/deletionTimestamp");
-    is_leaving.is_some_and(|at| !at.is_null())
-        || request.object.get("spec") == request.old_object.get("spec")
+    is_leaving(&request.object) || request.object.get("spec") == request.old_object.get("spec")
+}
+
+/// On its way out.
+fn is_leaving(object: &Value) -> bool {
+    let since = object.pointer("/metadata/deletionTimestamp");
+    since.is_some_and(|at| !at.is_null())
 }
 
 fn parse<T: Checked + DeserializeOwned>(object: &Value) -> Result<Valid<T>, Vec<FieldError>> {
@@ -95,14 +99,13 @@ fn consequences(set: &Valid<CloneSet>, request: &Request) -> Result<Vec<String>,
 
 /// An object without its old self, as some clients send it, is let go.
 fn deletion(old: &Value) -> Verdict {
-    let labels = old.pointer("/metadata/labels");
-    let label = labels.and_then(|labels| labels.get(names::DELETE_PROTECTION_LABEL));
-    let is_leaving = old.pointer("/metadata/deletionTimestamp");
-    if is_leaving.is_some_and(|at| !at.is_null()) {
+    if is_leaving(old) {
         return allowed();
     }
-    let replicas = old.pointer("/spec/replicas").and_then(Value::as_i64);
     let key = names::DELETE_PROTECTION_LABEL;
+    let labels = old.pointer("/metadata/labels");
+    let label = labels.and_then(|labels| labels.get(key));
+    let replicas = old.pointer("/spec/replicas").and_then(Value::as_i64);
     match label.and_then(Value::as_str) {
         Some("Always") => {
             Verdict::Forbidden(format!("its label {key} is Always: remove the label first"))

@@ -5,22 +5,24 @@ use serde_json::{Map, Value};
 /// Makes the changes that lead from `before` to `after` to `object`. Lists are changed as a whole.
 pub(super) fn replay(object: &mut Map<String, Value>, before: &Value, after: &Value) {
     let empty = Map::new();
-    let fields = |of: &'_ Value| -> Map<String, Value> { of.as_object().unwrap_or(&empty).clone() };
-    let (before, after) = (fields(before), fields(after));
+    let (before, after) = (
+        before.as_object().unwrap_or(&empty),
+        after.as_object().unwrap_or(&empty),
+    );
     for key in before.keys().filter(|key| !after.contains_key(*key)) {
         object.remove(key);
     }
     for (key, new) in after {
-        let old = before.get(&key).unwrap_or(&Value::Null);
-        if *old == new && before.contains_key(&key) {
+        let old = before.get(key);
+        if old == Some(new) {
             continue;
         }
-        match object.get_mut(&key) {
-            Some(Value::Object(inner)) if new.is_object() && old.is_object() => {
-                replay(inner, old, &new);
+        match (object.get_mut(key), old) {
+            (Some(Value::Object(inner)), Some(old)) if new.is_object() && old.is_object() => {
+                replay(inner, old, new);
             }
             _ => {
-                object.insert(key, new);
+                object.insert(key.clone(), new.clone());
             }
         }
     }
