@@ -5,9 +5,13 @@ use std::{
     time::Duration,
 };
 
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::{ArgAction, Parser};
+use process::{
+    args::{LogFormat, duration, positive},
+    bind::Bind,
+};
 
-use crate::{health::Bind, lease::Timings};
+use crate::lease::Timings;
 
 /// In-place updates for Kubernetes workloads: the controller.
 #[derive(Debug, Clone, Parser)]
@@ -86,15 +90,6 @@ pub struct Args {
     pub log_level: String,
 }
 
-/// What a log line looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// One JSON object per line.
-    Json,
-    /// For people at a terminal.
-    Human,
-}
-
 impl Args {
     /// The timings of the lease.
     pub fn timings(&self) -> Timings {
@@ -113,25 +108,6 @@ impl Args {
     /// The kubeconfig given by flag.
     pub fn kubeconfig(&self) -> Option<&Path> {
         self.kubeconfig.as_deref()
-    }
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err(String::from("must be at least 1")),
-        Ok(number) => Ok(number),
-        Err(error) => Err(format!("not a number: {error}")),
-    }
-}
-
-/// Accepts "90s", "10m", "1h30m", "500ms".
-fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
-    let duration = Duration::try_from(span).map_err(|_| String::from("must not be negative"))?;
-    if duration.is_zero() {
-        Err(String::from("must not be zero"))
-    } else {
-        Ok(duration)
     }
 }
 

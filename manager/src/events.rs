@@ -10,7 +10,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::FIELD_MANAGER;
+use crate::FIELD_MANAGER;
 
 const GATHER_FOR: Duration = Duration::from_secs(1);
 const QUEUE: usize = 1024;

@@ -9,9 +9,10 @@ use planner::effect::{Request, Resource, Verb};
 use planner::{Claim, Effect, Pod, Revision};
 use serde::de::DeserializeOwned;
 
+use crate::FIELD_MANAGER;
 use crate::cache::Cache;
-use crate::client::{CallError, FIELD_MANAGER, call};
 use crate::metrics::Metrics;
+use process::client::{CallError, call};
 
 /// What became of one effect.
 #[derive(Debug)]

@@ -14,7 +14,8 @@ use kube::{
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::client::{CallError, FIELD_MANAGER, call};
+use crate::FIELD_MANAGER;
+use process::client::{CallError, call};
 
 mod judge;
 #[cfg(test)]

@@ -2,13 +2,11 @@
 
 pub mod args;
 pub mod cache;
-pub mod client;
 mod clone_set;
 pub mod controller;
 pub mod events;
 pub mod executor;
 mod flights;
-pub mod health;
 pub mod holds;
 pub mod lease;
 pub mod metrics;
@@ -17,5 +15,9 @@ pub mod run;
 pub mod status;
 mod story;
 mod tasks;
-pub mod telemetry;
 pub mod wiring;
+
+/// Who we are in managed fields.
+pub const FIELD_MANAGER: &str = "insitu-manager";
+
+const USER_AGENT: &str = concat!("insitu-manager/", env!("CARGO_PKG_VERSION"));

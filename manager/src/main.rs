@@ -3,7 +3,8 @@
 use std::{error::Error, process::ExitCode};
 
 use clap::Parser;
-use manager::{args::Args, run, telemetry, wiring};
+use manager::{args::Args, run, wiring};
+use process::telemetry;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -7,23 +7,15 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use process::metrics::{Buckets, Histograms};
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text},
-    metrics::{
-        counter::Counter,
-        family::{Family, MetricConstructor},
-        gauge::Gauge,
-        histogram::Histogram,
-    },
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
-mod process;
 #[cfg(test)]
 mod tests;
-
-/// The media type of [`Metrics::encode`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Labels of `controller_runtime_*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -65,18 +57,6 @@ struct PhaseLabel {
 struct KindLabel {
     kind: &'static str,
 }
-
-/// Bucket bounds in seconds, as a type so that families can be built by default.
-#[derive(Debug, Clone, Copy)]
-struct Buckets(&'static [f64]);
-
-impl MetricConstructor<Histogram> for Buckets {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new(self.0.iter().copied())
-    }
-}
-
-type Histograms<L> = Family<L, Histogram, Buckets>;
 
 /// From a quick pass to one that waits for many API calls.
 const WORK: Buckets = Buckets(&[
@@ -177,9 +157,7 @@ impl Metrics {
         for hook in self.0.hooks.lock().iter() {
             hook(self);
         }
-        let mut out = String::with_capacity(16 * 1024);
-        text::encode(&mut out, &self.0.registry)?;
-        Ok(out)
+        process::metrics::encode(&self.0.registry)
     }
 
     /// Runs `hook` before every scrape; for values that are cheaper to ask for than to follow.
@@ -300,10 +278,9 @@ impl Metrics {
 
 impl Inner {
     fn register(&mut self) {
-        let mut registry = Registry::default();
+        let mut registry = process::metrics::registry();
         self.register_common(&mut registry);
         self.register_ours(&mut registry);
-        registry.register_collector(Box::new(process::Process));
         self.registry = registry;
     }
 

@@ -2,13 +2,18 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    args::Args,
+use process::{
+    bind,
     client::{self, Clients, find_cluster},
     health::{self, Check, Heartbeat},
+    shutdown,
+};
+
+use crate::{
+    USER_AGENT,
+    args::Args,
     lease::{self, Held, Lease},
     metrics::Metrics,
 };
@@ -31,7 +36,7 @@ pub enum Error {
     Client(#[from] client::Error),
     /// An address is taken.
     #[error("failed to serve probes or metrics")]
-    Health(#[from] health::Error),
+    Listen(#[from] bind::Error),
     /// The timings of the lease are wrong.
     #[error("failed to take part in the leader election")]
     Lease(#[from] lease::Error),
@@ -42,8 +47,8 @@ pub enum Error {
     #[error("the workers ended by themselves")]
     WorkersEnded,
     /// Signals cannot be received.
-    #[error("failed to listen for signals")]
-    Signals(#[source] std::io::Error),
+    #[error(transparent)]
+    Signals(#[from] shutdown::Error),
 }
 
 /// What a controller gets to work with.
@@ -82,11 +87,11 @@ pub trait Controllers: Send + 'static {
 /// See [`Error`].
 pub async fn run<C: Controllers>(args: Args, start: impl FnOnce(&Parts) -> C) -> Result<(), Error> {
     // Before anything else, so that no signal meets the default handler.
-    let signal = stop_signal()?;
+    let signal = shutdown::stop_signal()?;
     let config = find_cluster(args.kubeconfig()).await?;
     tracing::info!(server = %config.cluster_url, version = env!("CARGO_PKG_VERSION"), "starting");
     let parts = Parts {
-        clients: Clients::new(config, args.max_concurrent_writes)?,
+        clients: Clients::new(config, args.max_concurrent_writes, USER_AGENT)?,
         metrics: Metrics::new(),
         shutdown: CancellationToken::new(),
         tracker: TaskTracker::new(),
@@ -216,7 +221,8 @@ async fn serve(parts: &Parts, controllers: &impl Controllers) -> Result<(), Erro
         }
     });
     let probes = health::probes(live, controllers.ready_checks());
-    let metrics = health::metrics(parts.metrics.clone());
+    let metrics = parts.metrics.clone();
+    let metrics = health::metrics(move || metrics.encode());
     let both = [
         (parts.args.health_probe_bind_address, probes),
         (parts.args.metrics_bind_address, metrics),
@@ -233,25 +239,4 @@ async fn serve(parts: &Parts, controllers: &impl Controllers) -> Result<(), Erro
         });
     }
     Ok(())
-}
-
-/// Cancelled by SIGTERM or SIGINT. A second one ends the process at once.
-fn stop_signal() -> Result<CancellationToken, Error> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
-    let token = CancellationToken::new();
-    let told = token.clone();
-    tokio::spawn(async move {
-        for _ in 0..2 {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if told.is_cancelled() {
-                std::process::exit(1);
-            }
-            told.cancel();
-        }
-    });
-    Ok(token)
 }

@@ -7,8 +7,9 @@ use kube::core::DeserializeGuard;
 use kube::{Client, Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
-use crate::client::{CallError, FIELD_MANAGER, call};
+use crate::FIELD_MANAGER;
 use crate::metrics::Metrics;
+use process::client::{CallError, call};
 
 /// Whether what programs wait for changed, and not only a counter.
 pub fn is_urgent(old: &CloneSetStatus, new: &CloneSetStatus) -> bool {

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cache::{Cache, WatchConfig, run_watch, settle_overdue, without_managed_fields};
 use crate::controller::{self, CachedSet, Controller};
 use crate::events::Events;
-use crate::health::Check;
 use crate::run::{Controllers, Parts};
+use process::health::Check;
 
 /// Effects per pass for each write that may be in flight: the slowest of a pass should not leave
 /// the others idle, and the last of a pass should not be decided on old facts.

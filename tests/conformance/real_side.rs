@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use futures::{StreamExt, pin_mut};
 use kube::Client;
 use kube::core::WatchEvent;
-use manager::client::CallError;
 use manager::executor::{http_request, is_stale};
 use planner::effect::{Request, Resource, Verb};
+use process::client::CallError;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 

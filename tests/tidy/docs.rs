@@ -103,7 +103,7 @@ fn concepts_explain_every_condition() {
 
 #[test]
 fn operations_list_every_metric() {
-    let source = read("manager/src/metrics.rs") + &read("manager/src/metrics/process.rs");
+    let source = read("manager/src/metrics.rs") + &read("manager/process/src/metrics/process.rs");
     let source = source.replace("{runtime}", "controller_runtime_");
     let prefixes = ["controller_runtime_", "workqueue_", "insitu_", "process_"];
     let metrics = source.split('"').skip(1).step_by(2).filter(|text| {

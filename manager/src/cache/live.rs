@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::{CONFIRM_WITHIN, Cache, Overdue};
-use crate::client::call;
+use process::client::call;
 
 const TICK: Duration = Duration::from_secs(1);
 

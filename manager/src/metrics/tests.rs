@@ -41,20 +41,6 @@ fn every_name_is_the_one_dashboards_know() {
 }
 
 #[test]
-fn the_process_shows_its_memory_and_cpu() {
-    let text = Metrics::new().encode().unwrap();
-    let value = |name: &str| -> f64 {
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(&format!("{name} ")))
-            .unwrap();
-        line.rsplit(' ').next().unwrap().parse().unwrap()
-    };
-    assert!(value("process_resident_memory_bytes") > 1e6);
-    assert!(value("process_cpu_seconds_total") >= 0.0);
-}
-
-#[test]
 fn a_reason_that_is_over_disappears_and_so_does_a_set_that_is_gone() {
     let metrics = Metrics::new();
     metrics.set_pods_by_reason("shop", "web", &[("Ready", 3), ("Pulling", 1)]);

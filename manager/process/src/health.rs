@@ -2,8 +2,6 @@
 
 use std::{
     fmt::{self, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    str::FromStr,
     sync::Arc,
     time::Duration,
 };
@@ -19,88 +17,12 @@ use parking_lot::Mutex;
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::{CONTENT_TYPE, Metrics};
+use crate::metrics::CONTENT_TYPE;
 
-/// Why a server cannot be reached.
+/// The server stopped by itself.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The address is taken or not ours.
-    #[error("failed to listen on {address}")]
-    Listen {
-        /// Where.
-        address: Bind,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The server stopped by itself.
-    #[error("failed to serve")]
-    Serve(#[source] std::io::Error),
-}
-
-/// An address to listen on, in the form of other controllers: "0", ":8080" or "10.0.0.1:8080".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bind {
-    /// "0": do not listen.
-    Off,
-    /// ":port": all addresses, IPv4 and IPv6 where there is any.
-    All(u16),
-    /// This address only.
-    One(SocketAddr),
-}
-
-/// An address is not understood.
-#[derive(Debug, thiserror::Error)]
-#[error("not an address: give \"0\", \":port\" or \"ip:port\"")]
-pub struct BindError;
-
-impl FromStr for Bind {
-    type Err = BindError;
-
-    fn from_str(text: &str) -> Result<Self, BindError> {
-        if text == "0" {
-            return Ok(Self::Off);
-        }
-        match text.strip_prefix(':') {
-            Some(port) => port.parse().map(Self::All).map_err(|_| BindError),
-            None => text.parse().map(Self::One).map_err(|_| BindError),
-        }
-    }
-}
-
-impl fmt::Display for Bind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Off => f.write_str("0"),
-            Self::All(port) => write!(f, ":{port}"),
-            Self::One(address) => address.fmt(f),
-        }
-    }
-}
-
-impl Bind {
-    /// Starts to listen; `None` if it is off.
-    ///
-    /// # Errors
-    /// [`Error::Listen`].
-    pub async fn listen(self) -> Result<Option<TcpListener>, Error> {
-        let listening = match self {
-            Self::Off => return Ok(None),
-            Self::One(address) => TcpListener::bind(address).await,
-            Self::All(port) => {
-                let at = |ip: IpAddr| TcpListener::bind(SocketAddr::new(ip, port));
-                match at(Ipv6Addr::UNSPECIFIED.into()).await {
-                    Ok(listener) => Ok(listener),
-                    // A machine without IPv6.
-                    Err(_) => at(Ipv4Addr::UNSPECIFIED.into()).await,
-                }
-            }
-        };
-        listening.map(Some).map_err(|source| Error::Listen {
-            address: self,
-            source,
-        })
-    }
-}
+#[error("failed to serve")]
+pub struct Error(#[source] std::io::Error);
 
 /// One named question; `Err` says what is missing.
 pub struct Check {
@@ -175,23 +97,23 @@ pub fn probes(live: Vec<Check>, ready: Vec<Check>) -> Router {
         .route("/readyz", answer(ready))
 }
 
-/// Serves /metrics.
-pub fn metrics(metrics: Metrics) -> Router {
-    let scrape = |State(metrics): State<Metrics>| async move {
-        match metrics.encode() {
+/// Serves /metrics, as `encode` writes them.
+pub fn metrics(
+    encode: impl Fn() -> Result<String, fmt::Error> + Clone + Send + Sync + 'static,
+) -> Router {
+    let scrape = move || async move {
+        match encode() {
             Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         }
     };
-    Router::new()
-        .route("/metrics", get(scrape))
-        .with_state(metrics)
+    Router::new().route("/metrics", get(scrape))
 }
 
 /// Serves until `shutdown`.
 ///
 /// # Errors
-/// [`Error::Serve`].
+/// See [`Error`].
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -200,7 +122,7 @@ pub async fn serve(
     axum::serve(listener, router)
         .with_graceful_shutdown(shutdown.cancelled_owned())
         .await
-        .map_err(Error::Serve)
+        .map_err(Error)
 }
 
 /// In the form that `kubectl get --raw` users know from the API server.

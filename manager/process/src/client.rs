@@ -24,12 +24,9 @@ mod tests;
 
 use layers::{ReadsOnly, Throttled, VersionCheck, check_throttled, consistent_first_list};
 
-/// Who we are in managed fields and, with a version, in the User-Agent.
-pub const FIELD_MANAGER: &str = "insitu-manager";
 /// No call may take longer, waiting for its turn included.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
-const USER_AGENT: &str = concat!("insitu-manager/", env!("CARGO_PKG_VERSION"));
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// A dead connection is noticed within two of these, so before the deadline of the next call.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -226,16 +223,20 @@ pub async fn find_cluster(kubeconfig: Option<&Path>) -> Result<Config, Error> {
 
 impl Clients {
     /// Both clients for `config`, with at most `max_concurrent` calls in flight (API servers allow
-    /// 100 streams per connection). Needs a tokio runtime; does not connect yet.
+    /// 100 streams per connection). They call themselves `user_agent`. Needs a tokio runtime; does not connect yet.
     ///
     /// # Errors
     /// [`Error::Setup`] or [`Error::ServerName`].
-    pub fn new(mut config: Config, max_concurrent: usize) -> Result<Self, Error> {
+    pub fn new(
+        mut config: Config,
+        max_concurrent: usize,
+        user_agent: &'static str,
+    ) -> Result<Self, Error> {
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT_WITHIN);
         config
             .headers
-            .push((header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
+            .push((header::USER_AGENT, HeaderValue::from_static(user_agent)));
         let first_list = MapRequestLayer::new(consistent_first_list);
         let watches = ClientBuilder::try_from(config.clone())?
             .with_layer(&first_list)
