@@ -1,8 +1,11 @@
 //! The door: HTTPS, certificates, registration.
 //!
-//! So far the parts of it that are pure: what certificates there should be, see [`certs`], how the
-//! API server's questions are answered, see [`review`], and what may be written, see [`validate`].
+//! Pure are what certificates there should be, see [`certs`], how the API server's questions are
+//! answered, see [`review`], and what may be written, see [`validate`].
 
 pub mod certs;
+pub mod metrics;
+pub mod readiness;
 pub mod review;
+pub mod tls;
 pub mod validate;
