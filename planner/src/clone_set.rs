@@ -76,12 +76,6 @@ impl Goal {
             Reason::WaitingPartition
         }
     }
-
-    /// Whether the partition would rather keep `p` than others: Pods of a half-done rollout, at
-    /// neither revision, are the first to be updated.
-    fn keeps(&self, p: &PodView<'_>) -> bool {
-        p.own.is_some_and(|own| own.hash() == self.current.hash())
-    }
 }
 
 /// Decides what to do about `s`.
@@ -92,14 +86,15 @@ pub fn plan(s: &Snapshot) -> Plan {
 /// The same, by what was found out before and still holds.
 pub fn plan_knowing(s: &Snapshot, findings: &mut Findings) -> Plan {
     findings.look(s);
+    let wanted = revision::wanted(s, findings.canonical(s));
     let Findings { pods, ways, .. } = findings;
     let pods = &*pods;
-    let (mut effects, owned) = ownership::claim(s, pods);
+    let (effects, owned) = ownership::claim(s, pods);
     let adoptions = ownership::claim_revisions(s);
     if !adoptions.is_empty() {
         return before_revision(s, adoptions, 0, &owned);
     }
-    let update = match revision::wanted(s) {
+    let update = match wanted {
         Wanted::Is(update) => update,
         Wanted::Write { effect, collisions } => {
             return before_revision(s, vec![effect], collisions, &owned);
@@ -127,11 +122,8 @@ pub fn plan_knowing(s: &Snapshot, findings: &mut Findings) -> Plan {
         wake_at,
         ..
     } = ctx;
-    effects.extend(chosen);
-    effects.extend(revision::forget(s, goal.current.name(), goal.update.name()));
-    let is_asked = |uid: Option<&str>| uid.is_some_and(|uid| s.in_flight.contains(uid));
-    effects.retain(|e| !(e.is_step() && is_asked(e.uid())));
-    effects.truncate(s.effects_max);
+    let forgotten = revision::forget(s, goal.current.name(), goal.update.name());
+    let mut effects = due(s, effects, chosen, forgotten);
     let mut status = status::observe(s, &goal, &pods);
     let mut wake_at = sooner(wake_at, status::look_at(s, &status));
     match rollback::judge(s, &goal, &pods, &status) {
@@ -148,6 +140,22 @@ pub fn plan_knowing(s: &Snapshot, findings: &mut Findings) -> Plan {
         pods: reasons(pods),
         budget,
     }
+}
+
+/// The effects that go out, built in the order in which they matter; what is more than may go out
+/// is not built.
+fn due(
+    s: &Snapshot,
+    claimed: Vec<Effect>,
+    chosen: Vec<Chosen<'_>>,
+    forgotten: impl IntoIterator<Item = Effect>,
+) -> Vec<Effect> {
+    let is_asked = |uid: Option<&str>| uid.is_some_and(|uid| s.in_flight.contains(uid));
+    let chosen = chosen.into_iter().map(|effect| effect());
+    let all = claimed.into_iter().chain(chosen).chain(forgotten);
+    all.filter(|e| !(e.is_step() && is_asked(e.uid())))
+        .take(s.effects_max)
+        .collect()
 }
 
 fn sooner(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
@@ -223,13 +231,20 @@ fn deleting(s: &Snapshot, goal: &Goal, known: (&Pods, &[Owned<'_>], &mut Ways)) 
     let mut ctx = Context::new(s, goal, known, 0);
     ctx.end_warmers();
     Plan {
-        effects: std::mem::take(&mut ctx.effects),
+        effects: std::mem::take(&mut ctx.effects)
+            .into_iter()
+            .map(|effect| effect())
+            .collect(),
         status: status::observe(s, goal, &ctx.pods),
         wake_at: None,
         pods: reasons(ctx.pods),
         budget: ctx.budget,
     }
 }
+
+/// An effect that was chosen, and is built if it goes out: what it takes most of the time to say
+/// (a patch with all its `test`s) is not said of more Pods than are written to.
+pub(crate) type Chosen<'a> = Box<dyn FnOnce() -> Effect + 'a>;
 
 /// The decision while it is being taken.
 pub(crate) struct Context<'a> {
@@ -243,7 +258,7 @@ pub(crate) struct Context<'a> {
     pub(crate) pods: Vec<PodView<'a>>,
     pub(crate) budget: Budget,
     pub(crate) hooks: Hooks<'a>,
-    pub(crate) effects: Vec<Effect>,
+    pub(crate) effects: Vec<Chosen<'a>>,
     pub(crate) wake_at: Option<Timestamp>,
     warming: warming::Warming<'a>,
 }
@@ -257,11 +272,17 @@ impl<'a> Context<'a> {
         adopted: u32,
     ) -> Self {
         let eye = view::Eye::new(s, goal);
-        let mut pods: Vec<PodView<'a>> = owned.iter().map(|owned| eye.view(*owned)).collect();
+        let mut wake_at = None;
+        let views = owned.iter().map(|owned| {
+            let (view, look_at) = eye.view(*owned);
+            wake_at = sooner(wake_at, look_at);
+            view
+        });
+        let mut pods: Vec<PodView<'a>> = views.collect();
         // Who goes first matters only where somebody goes: a hand edit is found with the targets.
         let quiet = targets::is_quiet(goal, &pods);
         if !quiet {
-            sequence::arrange(s, goal, known, &mut pods);
+            sequence::arrange(s, known, &mut pods);
         }
         let surge = Size::of(goal, &pods, 0).surge;
         hooks::choose_leaving(goal, surge, &mut pods);
@@ -269,9 +290,8 @@ impl<'a> Context<'a> {
         let size = Size::of(goal, &pods, adopted.saturating_add(claims.awaited(s)));
         targets::assign((s, ways), goal, &size, &mut pods);
         if quiet && pods.iter().any(PodView::is_to_change) {
-            sequence::arrange(s, goal, known, &mut pods);
+            sequence::arrange(s, known, &mut pods);
         }
-        let wake_at = pods.iter().filter_map(|p| p.look_at).min();
         let at_least = |standing| {
             let stays = |p: &&PodView<'_>| p.standing >= standing && p.fate != Fate::InFlight;
             let count = pods.iter().filter(stays).count();
@@ -305,7 +325,7 @@ impl<'a> Context<'a> {
             if let Some(waiting) = self.ask_to_delete(index) {
                 self.pods[index].reason = waiting;
             } else if !self.takes_claims(pod) {
-                self.effects.push(Effect::DeletePod {
+                self.choose(|| Effect::DeletePod {
                     target: Target::of(&pod.metadata),
                     why: "it ran to its end".into(),
                     disruption: Disruption::None,
@@ -314,17 +334,22 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Chooses an effect.
+    pub(crate) fn choose(&mut self, effect: impl FnOnce() -> Effect + 'a) {
+        self.effects.push(Box::new(effect));
+    }
+
     /// Chooses an effect, unless there are more already than will be carried out: the next pass
-    /// decides about the rest, and a patch is not built for nothing.
-    pub(crate) fn push(&mut self, effect: impl FnOnce() -> Effect) {
+    /// decides about the rest.
+    pub(crate) fn push(&mut self, effect: impl FnOnce() -> Effect + 'a) {
         if self.effects.len() < self.s.effects_max {
-            self.effects.push(effect());
+            self.choose(effect);
         }
     }
 
     /// [`push`](Self::push) for the Pod at `index`, unless a write to it is under way: what it was
     /// is what is decided again, and would be asked for twice.
-    pub(crate) fn push_once(&mut self, index: usize, effect: impl FnOnce() -> Effect) {
+    pub(crate) fn push_once(&mut self, index: usize, effect: impl FnOnce() -> Effect + 'a) {
         if self.pods[index].fate != Fate::InFlight {
             self.push(effect);
         }

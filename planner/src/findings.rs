@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::core::{Selector, SelectorExt};
+use serde_json::Value;
 
 use crate::in_place::{self, Changes, Way};
 use crate::pod::Facts;
 use crate::reason::Reason;
+use crate::template::canonical;
 use crate::{Pod, Revision, Snapshot};
 
 /// Pairs of revisions, and ways to change Pods, that are remembered: more are not in use at once.
@@ -22,6 +24,8 @@ const KINDS_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub struct Findings {
     selector: Option<Selector>,
+    /// The template, and its canonical form.
+    template: (Value, Value),
     revisions: Vec<Arc<Revision>>,
     pub(crate) pods: Pods,
     pub(crate) ways: Ways,
@@ -67,6 +71,16 @@ struct Known {
 }
 
 impl Findings {
+    /// The template of `s` in canonical form.
+    pub(crate) fn canonical(&mut self, s: &Snapshot) -> &Value {
+        let (template, form) = &mut self.template;
+        if *template != s.set.template {
+            *form = canonical(&s.set.template);
+            template.clone_from(&s.set.template);
+        }
+        form
+    }
+
     /// Forgets what does not hold for `s` any more, and looks at what is new.
     pub(crate) fn look(&mut self, s: &Snapshot) {
         if self.selector.as_ref() != Some(&s.set.selector) {

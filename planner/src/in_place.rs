@@ -121,7 +121,7 @@ pub(crate) enum Way {
 /// the pair alone, so callers ask once per pair and not once per Pod.
 pub(crate) fn obstacle(own: &Revision, target: &Revision) -> Option<Reason> {
     first_difference(&own.view.fixed, &target.view.fixed)
-        .map(|path| Reason::NeedsRecreate { path })
+        .map(|path| Reason::NeedsRecreate { path: path.into() })
         .or_else(|| resize::obstacle(own, target))
         .or_else(|| env::stale_env(own, target))
 }
@@ -154,7 +154,7 @@ pub(crate) fn way(pod: &Pod, own: &Revision, target: &Revision, obstacle: Option
             if unchanged {
                 continue;
             }
-            let path = format!("spec.template.spec.containers[{container}]");
+            let path = format!("spec.template.spec.containers[{container}]").into();
             return Way::Recreate(Reason::NeedsRecreate { path });
         };
         let image = &*live.image;
@@ -182,15 +182,15 @@ pub(crate) fn way(pod: &Pod, own: &Revision, target: &Revision, obstacle: Option
     }
 }
 
-/// Whether `pod`, whose gate is open, serves or may begin to at any moment with containers that
-/// `changes` stops. Such a Pod is drained first, Ready or not: the kubelet reports Ready for what
-/// runs before it looks at a new spec.
+/// Whether `pod`, whose gate is open and which is not Ready, may become so at any moment with
+/// containers that `changes` stops. Such a Pod is drained first like one that serves: the kubelet
+/// reports Ready for what runs before it looks at a new spec.
 pub(crate) fn may_serve(pod: &Pod, changes: &Changes) -> bool {
     let runs = |container: &str| {
         pod.container_status(container)
             .is_some_and(|status| status.state.running.is_some())
     };
-    pod.is_ready() || changes.stopped().all(runs)
+    changes.stopped().all(runs)
 }
 
 /// Whether `pod` is in the middle of a change that takes more writes: batches of containers, or a

@@ -31,9 +31,11 @@ impl Memo {
             return Arc::clone(plan);
         }
         let plan = Arc::new(clone_set::plan_knowing(s, &mut self.findings));
-        self.last = Seen::of(s)
-            .filter(|_| is_rest(s, &plan))
-            .map(|seen| (seen, Arc::clone(&plan)));
+        self.last = if is_rest(s, &plan) {
+            Seen::of(s).map(|seen| (seen, Arc::clone(&plan)))
+        } else {
+            None
+        };
         plan
     }
 }

@@ -3,8 +3,19 @@
 //! The same value reaches status, Events, logs, metrics and the CLI.
 
 use std::fmt;
+use std::sync::Arc;
 
-/// Why a Pod is not at its target, or that it is.
+/// A container that cannot run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Which.
+    pub container: String,
+    /// The kubelet's words.
+    pub message: String,
+}
+
+/// Why a Pod is not at its target, or that it is. There is one for each of thousands of Pods, so it
+/// is small, and costs little to repeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// At its target and available.
@@ -32,24 +43,24 @@ pub enum Reason {
     /// Its node pulls the new image before the old container is stopped.
     WarmingImage {
         /// Which node.
-        node: String,
+        node: Arc<str>,
     },
     /// Containers that start later wait for one that starts earlier (launch priority).
     WaitingBatch {
         /// The container they wait for.
-        container: String,
+        container: Arc<str>,
     },
     /// The node is changing cpu or memory.
     Resizing,
     /// The node has no room for the change of cpu or memory now.
     ResizeDeferred {
         /// The kubelet's words.
-        message: String,
+        message: Arc<str>,
     },
     /// The node can never make the change of cpu or memory.
     ResizeInfeasible {
         /// The kubelet's words.
-        message: String,
+        message: Arc<str>,
     },
     /// Taken out of its Services; the patch is next.
     Draining,
@@ -60,27 +71,12 @@ pub enum Reason {
     /// The kubelet is restarting what changed.
     Patched,
     /// An image cannot be pulled.
-    ImagePull {
-        /// Container.
-        container: String,
-        /// The kubelet's words.
-        message: String,
-    },
+    ImagePull(Box<Trouble>),
     /// The new image has not been started yet, and the kubelet pauses before it tries again: the
     /// container was restarted a moment ago, or an image of this update could not be pulled.
-    StartBackOff {
-        /// Container.
-        container: String,
-        /// The kubelet's words.
-        message: String,
-    },
+    StartBackOff(Box<Trouble>),
     /// A container does not stay up.
-    CrashLoop {
-        /// Container.
-        container: String,
-        /// The kubelet's words.
-        message: String,
-    },
+    CrashLoop(Box<Trouble>),
     /// Not ready, for a reason of its own.
     NotReady,
     /// Ready, but not yet for `minReadySeconds`.
@@ -88,19 +84,19 @@ pub enum Reason {
     /// Only a new Pod can have what changed.
     NeedsRecreate {
         /// The field that forces it.
-        path: String,
+        path: Arc<str>,
     },
     /// `podUpdatePolicy` is `ReCreate`, so a new Pod takes its place.
     PolicyRecreate,
     /// The revision it is labelled with is not known, so nobody can tell what changed.
     UnknownRevision {
         /// The label's value.
-        revision: String,
+        revision: Arc<str>,
     },
     /// The last write to it failed; tried again later.
     BackingOff {
         /// What the server said.
-        error: String,
+        error: Arc<str>,
     },
     /// On its way out.
     Terminating,
@@ -126,9 +122,9 @@ impl Reason {
             Self::WaitingGrace => "WaitingGrace",
             Self::WaitingKubelet => "WaitingKubelet",
             Self::Patched => "Patched",
-            Self::ImagePull { .. } => "ImagePull",
-            Self::StartBackOff { .. } => "StartBackOff",
-            Self::CrashLoop { .. } => "CrashLoop",
+            Self::ImagePull(_) => "ImagePull",
+            Self::StartBackOff(_) => "StartBackOff",
+            Self::CrashLoop(_) => "CrashLoop",
             Self::NotReady => "NotReady",
             Self::WaitingMinReady => "WaitingMinReady",
             Self::NeedsRecreate { .. } => "NeedsRecreate",
@@ -144,11 +140,11 @@ impl Reason {
         // The API server itself refuses what is more than all of the node. (Its PodResize admission
         // says so in these words since Kubernetes 1.36; before, the kubelet said Infeasible.)
         if error.contains("enough allocatable resources") {
-            let message = error.to_owned();
+            let message = error.into();
             return Self::ResizeInfeasible { message };
         }
         Self::BackingOff {
-            error: error.to_owned(),
+            error: error.into(),
         }
     }
 
@@ -167,8 +163,8 @@ impl Reason {
     /// Whether a person has to do something before this goes away.
     pub const fn needs_a_person(&self) -> bool {
         match self {
-            Self::ImagePull { .. }
-            | Self::CrashLoop { .. }
+            Self::ImagePull(_)
+            | Self::CrashLoop(_)
             | Self::NeedsRecreate { .. }
             | Self::ResizeInfeasible { .. }
             | Self::UnknownRevision { .. } => true,
@@ -187,7 +183,7 @@ impl Reason {
             | Self::WaitingGrace
             | Self::WaitingKubelet
             | Self::Patched
-            | Self::StartBackOff { .. }
+            | Self::StartBackOff(_)
             | Self::PolicyRecreate
             | Self::NotReady
             | Self::WaitingMinReady
@@ -235,13 +231,15 @@ impl fmt::Display for Reason {
             Self::WaitingGrace => f.write_str("is drained until its grace period is over"),
             Self::WaitingKubelet => f.write_str("is patched, the kubelet has not seen it yet"),
             Self::Patched => f.write_str("the kubelet is restarting what changed"),
-            Self::StartBackOff { container, message } => {
+            Self::StartBackOff(trouble) => {
+                let Trouble { container, message } = &**trouble;
                 write!(
                     f,
                     "container {container} has not started its new image: {message}"
                 )
             }
-            Self::ImagePull { container, message } | Self::CrashLoop { container, message } => {
+            Self::ImagePull(trouble) | Self::CrashLoop(trouble) => {
+                let Trouble { container, message } = &**trouble;
                 write!(f, "container {container}: {message}")
             }
             Self::NotReady => f.write_str("is not ready"),

@@ -115,8 +115,9 @@ pub(crate) enum Wanted {
 }
 
 /// Finds the revision of the template in the spec, or says how to make it.
-pub(crate) fn wanted(s: &Snapshot) -> Wanted {
-    let target = canonical(&s.set.template);
+///
+/// `target` is its canonical form.
+pub(crate) fn wanted(s: &Snapshot, target: &Value) -> Wanted {
     let newest = s
         .revisions
         .iter()
@@ -126,7 +127,7 @@ pub(crate) fn wanted(s: &Snapshot) -> Wanted {
     let equal = s
         .revisions
         .iter()
-        .filter(|r| r.canonical == target)
+        .filter(|r| r.canonical == *target)
         .max_by_key(|r| r.number);
     let mut collisions = collision_count(s);
     match equal {
@@ -141,7 +142,7 @@ pub(crate) fn wanted(s: &Snapshot) -> Wanted {
         None => {
             let taken: BTreeSet<_> = s.revisions.iter().map(|r| r.name()).collect();
             let name = loop {
-                let name = format!("{}-{}", cut(s.name()), hash(&target, collisions));
+                let name = format!("{}-{}", cut(s.name()), hash(target, collisions));
                 if !taken.contains(name.as_str()) {
                     break name;
                 }

@@ -1,6 +1,6 @@
 //! What is reported: counts of what was observed and conditions that kstatus understands.
 
-use std::collections::BTreeMap;
+use std::mem::discriminant;
 
 use apis::CloneSetStatus;
 use apis::clone_set::ReasonCount;
@@ -136,22 +136,27 @@ pub(crate) fn give_up(
 
 /// Pods by reason; those that are up to date are left out.
 fn reasons(pods: &[PodView<'_>]) -> Vec<ReasonCount> {
-    // The first Pod by name is the example.
-    let mut by_reason: BTreeMap<&str, (i32, &PodView<'_>)> = BTreeMap::new();
+    // The first Pod by name is the example. There are few reasons and many Pods.
+    let mut by_reason: Vec<(i32, &PodView<'_>)> = Vec::new();
     for p in pods.iter().filter(|p| p.reason != Reason::UpToDate) {
-        let (count, first) = by_reason.entry(p.reason.as_str()).or_insert((0, p));
+        let same = |(_, first): &&mut (i32, &PodView<'_>)| {
+            discriminant(&first.reason) == discriminant(&p.reason)
+        };
+        let Some((count, first)) = by_reason.iter_mut().find(same) else {
+            by_reason.push((1, p));
+            continue;
+        };
         *count += 1;
         if p.reason.needs_a_person() && p.pod.name() < first.pod.name() {
             *first = p;
         }
     }
-    let counts = by_reason
-        .into_iter()
-        .map(|(reason, (pods, first))| ReasonCount {
-            reason: reason.to_owned(),
-            pods,
-            example: example(first),
-        });
+    by_reason.sort_by_key(|(_, first)| first.reason.as_str());
+    let counts = by_reason.into_iter().map(|(pods, first)| ReasonCount {
+        reason: first.reason.as_str().to_owned(),
+        pods,
+        example: example(first),
+    });
     counts.collect()
 }
 

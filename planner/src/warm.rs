@@ -155,10 +155,11 @@ fn pull<'n>(warmer: &Pod, containers: impl Iterator<Item = &'n str>) -> Pull {
             continue;
         }
         match in_place::trouble(warmer, Some(name)) {
-            Some(Reason::ImagePull { container, message }) => {
+            Some(Reason::ImagePull(mut trouble)) => {
                 let node = warmer.spec.node_name.as_deref().unwrap_or_default();
-                let message = format!("ahead of the update, on node {node}: {message}");
-                return Pull::Failed(Reason::ImagePull { container, message });
+                let message = &trouble.message;
+                trouble.message = format!("ahead of the update, on node {node}: {message}");
+                return Pull::Failed(Reason::ImagePull(trouble));
             }
             // A container is made, and fails to be, only after its image was pulled.
             Some(_) => {}

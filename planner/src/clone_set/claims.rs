@@ -112,7 +112,7 @@ fn is_kept(pod: &Pod) -> bool {
         .contains_key(names::KEEP_CLAIMS_ANNOTATION)
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
     /// Before a Pod is deleted: sees to it that its claims go with it, or stay for the Pod that
     /// takes its place. Returns what the Pod waits for meanwhile.
     pub(super) fn settle_claims(&mut self, index: usize) -> Option<Reason> {
@@ -135,10 +135,12 @@ impl Context<'_> {
         for claim in claims {
             wait = Some(match hand(self.s, claim, self.s.uid(), of_pod(pod)) {
                 Ok(effect) => {
-                    self.effects.push(effect);
+                    self.choose(|| effect);
                     Reason::Terminating
                 }
-                Err(error) => Reason::BackingOff { error },
+                Err(error) => Reason::BackingOff {
+                    error: error.into(),
+                },
             });
         }
         wait
@@ -166,7 +168,7 @@ impl Context<'_> {
 
     /// Before a Pod is deleted so that another takes its place: notes on it that its claims are for
     /// that one. Returns whether the Pod has to wait for that.
-    fn keep_claims(&mut self, pod: &Pod, revision: &str) -> bool {
+    fn keep_claims(&mut self, pod: &'a Pod, revision: &'a str) -> bool {
         if !self.claims.handed_to(pod).is_empty() {
             // They are on their way back.
             return true;

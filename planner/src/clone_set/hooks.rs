@@ -92,9 +92,10 @@ impl Context<'_> {
                     if let Some(waiting) = self.settle_claims(index) {
                         waiting
                     } else {
-                        self.effects.push(Effect::DeletePod {
+                        let why = why.to_owned();
+                        self.choose(move || Effect::DeletePod {
                             target: Target::of(&pod.metadata),
-                            why: why.into(),
+                            why,
                             disruption,
                         });
                         self.pods[index].fate = Fate::Deleted;
@@ -130,7 +131,7 @@ impl Context<'_> {
             Err(waiting) => Some(waiting),
             Ok(disruption) => {
                 let at = self.s.now;
-                self.push(|| Effect::Transition {
+                self.push(move || Effect::Transition {
                     target: Target::of(&pod.metadata),
                     state,
                     drain,

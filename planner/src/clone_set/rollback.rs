@@ -70,10 +70,10 @@ pub(super) fn judge(
 
 /// Until when a Pod that is broken has to be mended.
 fn deadline(s: &Snapshot, goal: &Goal, p: &PodView<'_>) -> Option<Timestamp> {
-    let since = if matches!(p.reason, Reason::CrashLoop { .. }) {
+    let since = if matches!(p.reason, Reason::CrashLoop(_)) {
         // It may look fine between two crashes, so nothing but the update counts.
         updated_at(goal, p)?
-    } else if matches!(p.reason, Reason::ImagePull { .. } | Reason::NotReady) {
+    } else if matches!(p.reason, Reason::ImagePull(_) | Reason::NotReady) {
         // A Pod that served for days and does not right now gets the whole time.
         updated_at(goal, p)?.max(not_ready_since(p).unwrap_or(Timestamp::MIN))
     } else {

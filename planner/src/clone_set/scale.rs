@@ -121,12 +121,14 @@ impl<'a> Context<'a> {
             if !claims.is_empty() {
                 // The Pod follows when they are seen. A crash between leaves an id without a Pod,
                 // which is the first to be used.
-                self.effects.extend(claims);
+                for claim in claims {
+                    self.choose(|| claim);
+                }
                 continue;
             }
             let (name, body) = pod_body(self.s, revision, &id);
             let revision = revision.name().to_owned();
-            self.effects.push(Effect::CreatePod {
+            self.choose(move || Effect::CreatePod {
                 name,
                 revision,
                 body,

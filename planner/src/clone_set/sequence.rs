@@ -2,22 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fate, Goal, PodView};
+use super::{Fate, PodView};
 use crate::Snapshot;
 use crate::findings::Pods;
 use crate::order::{priority, scatter, update_key};
 
 /// Sorts `pods` by who is updated first: what the spec says, and below that what serves least.
 /// Whoever was begun with stays in front, because it holds a part of the budget.
-pub(super) fn arrange(s: &Snapshot, goal: &Goal, known: &Pods, pods: &mut Vec<PodView<'_>>) {
-    sort(goal, known, pods);
+pub(super) fn arrange(s: &Snapshot, known: &Pods, pods: &mut Vec<PodView<'_>>) {
+    sort(known, pods);
     if priority::is_none(&s.set.priority) && s.set.scatter.is_empty() {
         return;
     }
     if !priority::is_none(&s.set.priority) {
         pods.sort_by_cached_key(|p| {
             let place = priority::place(&s.set.priority, p.pod.labels());
-            (!is_begun(p), goal.keeps(p), place)
+            (!is_begun(p), p.current, place)
         });
     }
     if !s.set.scatter.is_empty() {
@@ -27,13 +27,15 @@ pub(super) fn arrange(s: &Snapshot, goal: &Goal, known: &Pods, pods: &mut Vec<Po
 }
 
 /// Sorts by everything but what the spec says.
-fn sort(goal: &Goal, known: &Pods, pods: &mut [PodView<'_>]) {
+fn sort(known: &Pods, pods: &mut [PodView<'_>]) {
     let mut keys: Vec<(u128, u64, usize)> = pods
         .iter()
         .enumerate()
         .map(|(place, p)| {
-            // What was begun keeps its place: nobody else is chosen for it while the answer is out.
-            let begun = [p.fate != Fate::InFlight, !p.is_preparing(), goal.keeps(p)];
+            // What was begun keeps its place: nobody else is chosen for it while the answer is
+            // out. Pods of a half-done rollout, at neither revision, go before those that the
+            // partition would rather keep.
+            let begun = [p.fate != Fate::InFlight, !p.is_preparing(), p.current];
             let begun = begun
                 .into_iter()
                 .fold(0, |bits, bit| bits << 1 | u128::from(bit));

@@ -134,9 +134,12 @@ fn is_movable(p: &PodView<'_>) -> bool {
 impl PodView<'_> {
     /// Whether it is to change revision.
     fn leaves_its_revision(&self) -> bool {
-        let target = self.target.as_ref();
-        let own = self.own.map(|own| own.hash());
-        target.is_some_and(|(target, _)| own != Some(target.hash()))
+        let target = self.target.as_ref().map(|(target, _)| *target);
+        let stays = |target: &Arc<Revision>| {
+            let is_it = |own: &Arc<_>| Arc::ptr_eq(own, target) || own.hash() == target.hash();
+            self.own.is_some_and(is_it)
+        };
+        target.is_some_and(|target| !stays(target))
     }
 }
 
@@ -161,7 +164,7 @@ fn way(s: &Snapshot, ways: &mut Ways, p: &PodView<'_>, target: &Arc<Revision>) -
     }
     let Some(own) = p.own else {
         return Way::Recreate(Reason::UnknownRevision {
-            revision: hash().to_owned(),
+            revision: hash().into(),
         });
     };
     let way = ways.way((p.place, p.pod), own, target);

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use apis::update_strategy::PodUpdatePolicy;
 use jiff::SignedDuration;
 
-use super::Context;
 use super::view::{Fate, PodView};
+use super::{Chosen, Context};
 use crate::effect::{Disruption, Effect, Target};
 use crate::in_place::{self, Batch, Changes, Progress, Way};
 use crate::pod::Gate;
 use crate::reason::Reason;
 use crate::{Pod, Revision};
 
-impl Context<'_> {
+impl<'a> Context<'a> {
     /// Opens gates: of new Pods, and of Pods whose patch the kubelet has seen. From then on the
     /// containers' own readiness decides. Waiting for the new container to run instead would cost
     /// another relist of the kubelet (about a second per Pod). With them goes what the Pods are
@@ -23,7 +23,7 @@ impl Context<'_> {
     /// Comes last, because a Pod that is deleted needs no gate; its effects go out first, because
     /// they bring Pods back.
     pub(super) fn finish_updates(&mut self) {
-        let mut opened = Vec::new();
+        let mut opened: Vec<Chosen<'_>> = Vec::new();
         let is_left_alone =
             |p: &PodView<'_>| !matches!(p.fate, Fate::Disrupted | Fate::InFlight | Fate::Deleted);
         let staying = |p: &&PodView<'_>| p.is_active() && !p.held && is_left_alone(p);
@@ -38,25 +38,24 @@ impl Context<'_> {
             if !opens && state.is_none() {
                 continue;
             }
-            let target = Target::of(&p.pod.metadata);
-            let effect = match state {
-                _ if opens => Effect::OpenGate {
-                    target,
+            let (pod, kruise) = (p.pod, p.facts.waits_for_kruise);
+            opened.push(match state {
+                _ if opens => Box::new(move || Effect::OpenGate {
+                    target: Target::of(&pod.metadata),
                     at,
-                    judged: judged(p.pod),
-                    kruise: p.facts.waits_for_kruise,
+                    judged: judged(pod),
+                    kruise,
                     state,
-                },
-                Some(state) => Effect::Transition {
-                    target,
+                }),
+                Some(state) => Box::new(move || Effect::Transition {
+                    target: Target::of(&pod.metadata),
                     state,
                     drain: false,
                     at,
                     disruption: Disruption::None,
-                },
+                }),
                 None => continue,
-            };
-            opened.push(effect);
+            });
         }
         self.effects.splice(0..0, opened);
     }
@@ -96,14 +95,16 @@ impl Context<'_> {
     fn step(
         &mut self,
         index: usize,
-        target: &Revision,
+        target: &'a Revision,
         changes: &Changes,
-        batch: &Batch,
+        batch: &Rc<Batch>,
     ) -> Reason {
         let PodView { pod, facts, .. } = self.pods[index];
         let now = self.s.now;
         let progress = &self.pods[index].progress;
-        if let Some(waiting) = in_place::waits_for(pod, target, &batch.now, progress) {
+        if facts.has_more
+            && let Some(waiting) = in_place::waits_for(pod, target, &batch.now, progress)
+        {
             return waiting;
         }
         let stops = changes.stops();
@@ -129,12 +130,12 @@ impl Context<'_> {
                 }
                 Disruption::None
             }
-            Gate::Open if stops && in_place::may_serve(pod, changes) => {
+            Gate::Open if stops && (facts.is_ready || in_place::may_serve(pod, changes)) => {
                 return match self.disrupt(index) {
                     Err(waiting) => waiting,
                     Ok(disruption) => {
                         let target = &pod.metadata;
-                        self.push_once(index, || Effect::Drain {
+                        self.push_once(index, move || Effect::Drain {
                             target: Target::of(target),
                             at: now,
                             disruption,
@@ -155,13 +156,17 @@ impl Context<'_> {
         };
         let hooks = self.hooks;
         if batch.now.needs_patch() {
-            self.push_once(index, || {
-                let patch = in_place::patch_pod(pod, target, batch, now, disruption);
+            let batch = Rc::clone(batch);
+            self.push_once(index, move || {
+                let patch = in_place::patch_pod(pod, target, &batch, now, disruption);
                 hooks.patched(pod, patch, stops, now)
             });
             Reason::WaitingKubelet
         } else {
-            self.push_once(index, || in_place::resize_pod(pod, &batch.now, disruption));
+            let batch = Rc::clone(batch);
+            self.push_once(index, move || {
+                in_place::resize_pod(pod, &batch.now, disruption)
+            });
             Reason::Resizing
         }
     }

@@ -52,12 +52,12 @@ pub(crate) struct PodView<'a> {
     pub(crate) place: usize,
     /// Labelled with the update revision.
     pub(crate) updated: bool,
+    /// Labelled with the current revision.
+    pub(crate) current: bool,
     /// How it stands.
     pub(crate) standing: Standing,
     /// What was decided about it.
     pub(crate) fate: Fate,
-    /// When time alone changes the judgement: it becomes available, or its trouble is believed.
-    pub(crate) look_at: Option<Timestamp>,
     /// How far the kubelet has come.
     pub(crate) progress: Progress,
     /// Where it is between its hooks.
@@ -81,25 +81,30 @@ pub(crate) struct PodView<'a> {
 /// What is the same for all Pods of a set.
 pub(super) struct Eye<'a> {
     s: &'a Snapshot,
-    goal: &'a Goal,
     hooks: Hooks<'a>,
     held: Marks,
     in_flight: Marks,
+    /// Of each revision, whether it is the update revision, and the current one.
+    sides: Vec<(bool, bool)>,
 }
 
 impl<'a> Eye<'a> {
-    pub(super) fn new(s: &'a Snapshot, goal: &'a Goal) -> Self {
+    pub(super) fn new(s: &'a Snapshot, goal: &Goal) -> Self {
+        let (update, current) = (goal.update.hash(), goal.current.hash());
+        let side = |own: &Arc<Revision>| (own.hash() == update, own.hash() == current);
         Self {
             s,
-            goal,
             hooks: Hooks::of(&s.set.lifecycle),
             held: Marks::of(s.held.keys()),
             in_flight: Marks::of(s.in_flight.iter()),
+            sides: s.revisions.iter().map(side).collect(),
         }
     }
 
-    pub(super) fn view(&self, owned: Owned<'a>) -> PodView<'a> {
-        let Self { s, goal, .. } = *self;
+    /// The Pod, and when time alone changes the judgement: it becomes available, or its trouble is
+    /// believed.
+    pub(super) fn view(&self, owned: Owned<'a>) -> (PodView<'a>, Option<Timestamp>) {
+        let s = self.s;
         let Owned {
             pod,
             place,
@@ -107,6 +112,8 @@ impl<'a> Eye<'a> {
         } = owned;
         let facts = &finding.facts;
         let own = finding.own.and_then(|own| s.revisions.get(own));
+        let side = finding.own.and_then(|own| self.sides.get(own));
+        let (updated, current) = side.copied().unwrap_or_default();
         let mut progress = if facts.is_settled {
             Progress::Done
         } else {
@@ -144,17 +151,14 @@ impl<'a> Eye<'a> {
             pod,
             facts,
             place,
-            updated: own.is_some_and(|own| own.hash() == goal.update.hash()),
+            updated,
+            current,
             standing,
             fate: if is_in_flight {
                 Fate::InFlight
             } else {
                 Fate::Stays
             },
-            look_at: [look_at, available_at, given_up]
-                .into_iter()
-                .flatten()
-                .min(),
             progress,
             state,
             excluded: s.set.exclude_preparing_delete && state == State::PreparingDelete,
@@ -166,7 +170,8 @@ impl<'a> Eye<'a> {
             reason: Reason::UpToDate,
         };
         view.reason = view.health();
-        view
+        let times = [look_at, available_at, given_up];
+        (view, times.into_iter().flatten().min())
     }
 }
 
@@ -262,10 +267,10 @@ fn remembering(s: &Snapshot, progress: Progress) -> Progress {
     let status = s.set.object().status.as_ref();
     let mut reasons = status.into_iter().flat_map(|status| &status.reasons);
     match progress {
-        Progress::Restarting(Reason::StartBackOff { container, message })
+        Progress::Restarting(Reason::StartBackOff(trouble))
             if reasons.any(|r| r.reason == "ImagePull") =>
         {
-            Progress::Restarting(Reason::ImagePull { container, message })
+            Progress::Restarting(Reason::ImagePull(trouble))
         }
         other => other,
     }

@@ -78,7 +78,7 @@ impl Context<'_> {
         let now = self.s.now;
         let timeout = settings.timeout_seconds;
         let waiting = Reason::WarmingImage {
-            node: wish.node.to_owned(),
+            node: wish.node.into(),
         };
         let there = self.warming.warmers.get(&*wish.name).copied();
         if let Some(warmer) = there {
@@ -107,11 +107,11 @@ impl Context<'_> {
         self.wake(until);
         if let Some(error) = self.s.held.get(&wish.name) {
             return Some(Reason::BackingOff {
-                error: error.clone(),
+                error: error.as_str().into(),
             });
         }
-        let s = self.s;
-        self.push(|| wish.create(s));
+        let warmer = wish.create(self.s);
+        self.push(|| warmer);
         Some(waiting)
     }
 

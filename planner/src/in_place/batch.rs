@@ -1,5 +1,7 @@
 //! Launch priority: containers of one Pod that are changed one group after the other.
 
+use std::sync::Arc;
+
 use super::{Changes, Progress, trouble};
 use crate::reason::Reason;
 use crate::{Pod, Revision};
@@ -49,7 +51,7 @@ fn priority(target: &Revision, container: &str) -> i32 {
 /// What the batch `now` waits for, if the one before it is not done: every container of higher
 /// priority has restarted and is ready.
 ///
-/// Only a Pod in the middle of its batches waits. Otherwise a container that is broken already
+/// To be asked of a Pod in the middle of its batches. Otherwise a container that is broken already
 /// would keep the others from being mended.
 pub(crate) fn waits_for(
     pod: &Pod,
@@ -57,9 +59,6 @@ pub(crate) fn waits_for(
     now: &Changes,
     progress: &Progress,
 ) -> Option<Reason> {
-    if !pod.facts().has_more {
-        return None;
-    }
     let first = now.containers().map(|c| priority(target, c)).max()?;
     let earlier = |name: &str| priority(target, name) > first;
     let before: Vec<&str> = pod
@@ -67,7 +66,7 @@ pub(crate) fn waits_for(
         .map(|status| &*status.name)
         .filter(|name| target.view.images.contains_key(*name) && earlier(name))
         .collect();
-    let container = (*before.first()?).to_owned();
+    let container = Arc::from(*before.first()?);
     match progress {
         Progress::Unseen => return Some(Reason::WaitingKubelet),
         Progress::Restarting(Reason::Patched) => return Some(Reason::WaitingBatch { container }),
@@ -77,7 +76,7 @@ pub(crate) fn waits_for(
     let unready = before
         .into_iter()
         .find(|name| pod.container_status(name).is_none_or(|s| !s.ready))?;
-    let container = unready.to_owned();
+    let container = unready.into();
     Some(trouble(pod, Some(unready)).unwrap_or(Reason::WaitingBatch { container }))
 }
 

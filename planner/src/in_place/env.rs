@@ -23,6 +23,7 @@ pub(super) fn stale_env(own: &Revision, target: &Revision) -> Option<Reason> {
         running.flat_map(|(container, paths)| paths.iter().map(move |p| (container, p)));
     let (container, path) = paths.find(|(_, path)| value(own, path) != value(target, path))?;
     let path = format!("spec.template.{path} (read by an env of container {container})");
+    let path = path.into();
     Some(Reason::NeedsRecreate { path })
 }
 
@@ -39,6 +40,7 @@ pub(super) fn unread(changes: &Changes, target: &Revision) -> Option<Reason> {
         let change = changes.keys.iter().find(is_read)?;
         let path = path(change);
         let path = format!("spec.template.{path} (read by an env of container {container})");
+        let path = path.into();
         Some(Reason::NeedsRecreate { path })
     })
 }

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::Pod;
 use crate::pod::{ContainerStatus, Gate};
-use crate::reason::Reason;
+use crate::reason::{Reason, Trouble};
 
 /// How far the kubelet has come with the Pod's spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,14 +56,14 @@ pub(crate) fn progress(pod: &Pod) -> Progress {
         .filter(|(name, last)| is_awaited(pod, name, last, &state.update_timestamp));
     let reasons = awaited.map(|(name, last)| match trouble(pod, Some(name)) {
         // The old container cannot be what crashes: the new one was never started.
-        Some(Reason::CrashLoop { container, message })
+        Some(Reason::CrashLoop(trouble))
             if last.container_id.is_some()
                 && pod
                     .container_status(name)
                     .map(|s| s.container_id.as_deref())
                     == Some(last.container_id.as_deref()) =>
         {
-            Reason::StartBackOff { container, message }
+            Reason::StartBackOff(trouble)
         }
         Some(reason) => reason,
         None => Reason::Patched,
@@ -132,18 +132,19 @@ pub(crate) fn trouble(pod: &Pod, only: Option<&str>) -> Option<Reason> {
             Some(message) => format!("{reason}: {message}"),
             None => reason.to_owned(),
         };
+        let trouble = Trouble { container, message };
         match reason {
             "ErrImagePull"
             | "ImagePullBackOff"
             | "InvalidImageName"
             | "ErrImageNeverPull"
             | "RegistryUnavailable"
-            | "ImageInspectError" => Some(Reason::ImagePull { container, message }),
+            | "ImageInspectError" => Some(Reason::ImagePull(trouble.into())),
             "CrashLoopBackOff"
             | "CreateContainerError"
             | "CreateContainerConfigError"
             | "RunContainerError"
-            | "StartError" => Some(Reason::CrashLoop { container, message }),
+            | "StartError" => Some(Reason::CrashLoop(trouble.into())),
             _ => None,
         }
     })

@@ -39,7 +39,10 @@ pub(crate) struct ResizeChange {
 /// Why cpu and memory of `own` cannot become those of `target` on a running Pod.
 pub(super) fn obstacle(own: &Revision, target: &Revision) -> Option<Reason> {
     let (from, to) = (&own.view.resources, &target.view.resources);
-    let recreate = |path: String| Some(Reason::NeedsRecreate { path });
+    let recreate = |path: String| {
+        let path = path.into();
+        Some(Reason::NeedsRecreate { path })
+    };
     for (container, old) in from {
         let Some(new) = to.get(container) else {
             continue;
@@ -234,7 +237,7 @@ fn reason(pod: &Pod) -> Reason {
     let Some((_, pending)) = pending.filter(|(_, c)| &*c.status == "True") else {
         return Reason::Resizing;
     };
-    let message = pending.message.as_deref().unwrap_or_default().to_owned();
+    let message = pending.message.as_deref().unwrap_or_default().into();
     if pending.reason.as_deref() == Some("Infeasible") {
         Reason::ResizeInfeasible { message }
     } else {
