@@ -4,7 +4,9 @@
 //! answered, see [`review`], and what may be written, see [`validate`].
 
 pub mod certs;
+pub mod keeper;
 pub mod metrics;
+pub mod migration;
 pub mod readiness;
 pub mod review;
 pub mod tls;

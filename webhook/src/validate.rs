@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use crate::review::admission::{Operation, Request, Verdict};
 
+mod template;
+
 /// What is checked beside the rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -53,9 +55,15 @@ fn is_leaving(object: &Value) -> bool {
 }
 
 fn parse<T: Checked + DeserializeOwned>(object: &Value) -> Result<Valid<T>, Vec<FieldError>> {
-    let object =
-        T::deserialize(object).map_err(|error| vec![invalid("spec", error.to_string())])?;
-    Valid::new(object).map_err(|(_, errors)| errors)
+    let read = T::deserialize(object).map_err(|error| vec![invalid("spec", error.to_string())])?;
+    let unreadable = object
+        .pointer("/spec/template")
+        .and_then(|template| template::readable(template).err());
+    match (Valid::new(read), unreadable) {
+        (Ok(valid), None) => Ok(valid),
+        (Ok(_), Some(error)) => Err(vec![error]),
+        (Err((_, errors)), more) => Err(errors.into_iter().chain(more).collect()),
+    }
 }
 
 fn invalid(path: impl Into<String>, message: String) -> FieldError {

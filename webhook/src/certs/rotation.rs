@@ -39,6 +39,20 @@ pub enum Why {
     Tidy,
 }
 
+impl Why {
+    /// As metrics name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoAuthority => "NoAuthority",
+            Self::AuthorityDue => "AuthorityDue",
+            Self::NoLeaf => "NoLeaf",
+            Self::LeafDue => "LeafDue",
+            Self::NewAuthority => "NewAuthority",
+            Self::Tidy => "Tidy",
+        }
+    }
+}
+
 /// What to do about the Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
