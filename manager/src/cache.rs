@@ -90,7 +90,7 @@ type Subscriber = Box<dyn Fn(&Change) + Send + Sync>;
 pub struct Cache<K> {
     state: RwLock<State<K>>,
     /// Trims an object before it is stored.
-    modify: fn(&mut K),
+    modify: Box<dyn Fn(&mut K) + Send + Sync>,
     subscribers: RwLock<Vec<Subscriber>>,
     /// Changes in the order of their making; filled under the lock of `state`.
     outbox: Mutex<VecDeque<Change>>,
@@ -115,10 +115,10 @@ pub fn without_managed_fields<K: Resource<DynamicType = ()>>(object: &mut K) {
 
 impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Cache<K> {
     /// An empty cache; `modify` trims every object before it is stored.
-    pub fn new(modify: fn(&mut K)) -> Self {
+    pub fn new(modify: impl Fn(&mut K) + Send + Sync + 'static) -> Self {
         Self {
             state: RwLock::new(State::default()),
-            modify,
+            modify: Box::new(modify),
             subscribers: RwLock::default(),
             outbox: Mutex::default(),
             delivery: Mutex::default(),

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use kube::Api;
+use parking_lot::Mutex;
+use planner::pod::Kins;
 use planner::{Claim, Node, Pod, Revision};
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +32,11 @@ pub struct CloneSets {
 /// Begins the watches and wires the controller to them.
 pub fn start(parts: &Parts) -> CloneSets {
     let sets: Arc<Cache<CachedSet>> = Arc::new(Cache::new(without_managed_fields));
-    let pods: Arc<Cache<Pod>> = Arc::new(Cache::new(without_managed_fields));
+    let kins = Mutex::new(Kins::default());
+    let pods: Arc<Cache<Pod>> = Arc::new(Cache::new(move |pod: &mut Pod| {
+        without_managed_fields(pod);
+        kins.lock().introduce(pod);
+    }));
     let claims: Arc<Cache<Claim>> = Arc::new(Cache::new(without_managed_fields));
     let revisions: Arc<Cache<Revision>> = Arc::new(Cache::new(without_managed_fields));
     let (events, publish) = Events::new(parts.clients.calls.clone(), parts.shutdown.clone());

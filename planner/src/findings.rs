@@ -8,11 +8,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use apis::names::INSTANCE_ID_LABEL;
 use kube::core::{Selector, SelectorExt};
 use serde_json::Value;
 
-use crate::in_place::{self, Changes, Way};
-use crate::pod::Facts;
+use crate::in_place::{self, Alike, Changes, Way};
+use crate::pod::{Facts, Kin};
 use crate::reason::Reason;
 use crate::template::canonical;
 use crate::{Pod, Revision, Snapshot};
@@ -56,10 +57,29 @@ pub(crate) struct Finding {
 pub(crate) struct Ways {
     /// Of each Pod, the last one that was asked for.
     of: Vec<Option<Known>>,
-    /// What stands in the way from one revision to another.
-    obstacles: Vec<(Arc<Revision>, Arc<Revision>, Option<Reason>)>,
+    /// From one revision to another.
+    pairs: Vec<Pair>,
+    /// Of Pods that are kin.
+    of_kin: Vec<OfKin>,
     /// Most Pods change in the same way: each way is kept once.
     changes: Vec<Arc<Changes>>,
+}
+
+/// What stands in the way from one revision to another.
+#[derive(Debug)]
+struct Pair {
+    from: Arc<Revision>,
+    to: Arc<Revision>,
+    obstacle: Option<Reason>,
+}
+
+/// How kin get from one revision to another, if that is the same for all of them.
+#[derive(Debug)]
+struct OfKin {
+    kin: Arc<Kin>,
+    from: Arc<Revision>,
+    to: Arc<Revision>,
+    alike: Option<Alike>,
 }
 
 /// How a Pod gets from one revision to another.
@@ -101,11 +121,19 @@ impl Findings {
                 finding.own = own(&finding.pod);
             }
         }
-        let find = |pod: &Arc<Pod>| Finding {
-            pod: Arc::clone(pod),
-            facts: *pod.facts(),
-            matches: s.set.selector.matches(pod.labels()),
-            own: own(pod),
+        // No two kin have the same instance, so what asks for it is not known of one by another.
+        let asks_kin = !s.set.selector.to_string().contains(INSTANCE_ID_LABEL);
+        let mut kinds = Vec::new();
+        let find = |pod: &Arc<Pod>| {
+            let look = || (s.set.selector.matches(pod.labels()), own(pod));
+            let kin = pod.kin().filter(|_| asks_kin);
+            let (matches, own) = kin.map_or_else(look, |kin| known_of(&mut kinds, kin, look));
+            Finding {
+                pod: Arc::clone(pod),
+                facts: *pod.facts(),
+                matches,
+                own,
+            }
         };
         if self.pods.all.len() == s.pods.len() {
             self.replace(s, find);
@@ -115,7 +143,7 @@ impl Findings {
     }
 
     /// The Pods are the same ones, most of them unchanged.
-    fn replace(&mut self, s: &Snapshot, find: impl Fn(&Arc<Pod>) -> Finding) {
+    fn replace(&mut self, s: &Snapshot, mut find: impl FnMut(&Arc<Pod>) -> Finding) {
         let mut names_change = false;
         for (place, (known, pod)) in self.pods.all.iter_mut().zip(&s.pods).enumerate() {
             if !Arc::ptr_eq(&known.pod, pod) {
@@ -132,7 +160,7 @@ impl Findings {
     }
 
     /// Pods came or went.
-    fn merge(&mut self, s: &Snapshot, find: impl Fn(&Arc<Pod>) -> Finding) {
+    fn merge(&mut self, s: &Snapshot, mut find: impl FnMut(&Arc<Pod>) -> Finding) {
         // Both are in order of names. Where they are not, more is found out than needs to be.
         let known = std::mem::take(&mut self.pods.all).into_iter();
         let mut known = known.zip(std::mem::take(&mut self.ways.of)).peekable();
@@ -150,6 +178,25 @@ impl Findings {
         }
         self.pods.by_name = s.pods.is_sorted_by_key(|pod| pod.name());
     }
+}
+
+/// What was found out about `kin`, or is found out by `look`.
+fn known_of<T: Copy>(
+    kinds: &mut Vec<(Arc<Kin>, T)>,
+    kin: &Arc<Kin>,
+    look: impl FnOnce() -> T,
+) -> T {
+    // One who is like this one was mostly among the last.
+    let mut known = kinds.iter().rev();
+    if let Some((_, known)) = known.find(|(other, _)| Arc::ptr_eq(other, kin)) {
+        return *known;
+    }
+    let found = look();
+    if kinds.len() >= KINDS_MAX {
+        kinds.clear();
+    }
+    kinds.push((Arc::clone(kin), found));
+    found
 }
 
 impl Pods {
@@ -177,12 +224,11 @@ impl Ways {
         {
             return known.way.clone();
         }
-        let pair = self.pair(own, target);
-        let obstacle = self.obstacles.get(pair).and_then(|known| known.2.as_ref());
-        let mut way = in_place::way(pod, own, target, obstacle);
-        if let Way::InPlace(changes) = &mut way {
-            self.share(changes);
-        }
+        let way = self.of_kin(pod, own, target).unwrap_or_else(|| {
+            let mut way = in_place::way(pod, own, target, self.obstacle(own, target));
+            self.share(&mut way);
+            way
+        });
         if let Some(known) = self.of.get_mut(place) {
             *known = Some(Known {
                 from: Arc::clone(own),
@@ -193,23 +239,56 @@ impl Ways {
         way
     }
 
-    /// The place of a pair of revisions among the obstacles.
-    fn pair(&mut self, own: &Arc<Revision>, target: &Arc<Revision>) -> usize {
-        let is_it = |(a, b, _): &(Arc<_>, Arc<_>, _)| Arc::ptr_eq(a, own) && Arc::ptr_eq(b, target);
-        if let Some(place) = self.obstacles.iter().position(is_it) {
-            return place;
+    /// The way of `pod` if it is the one of its kin.
+    fn of_kin(&mut self, pod: &Pod, own: &Arc<Revision>, target: &Arc<Revision>) -> Option<Way> {
+        let kin = pod.kin().filter(|_| !pod.facts().asks)?;
+        let is_it = |known: &OfKin| {
+            Arc::ptr_eq(&known.kin, kin)
+                && Arc::ptr_eq(&known.from, own)
+                && Arc::ptr_eq(&known.to, target)
+        };
+        if let Some(known) = self.of_kin.iter().rev().find(|known| is_it(known)) {
+            return known.alike.as_ref()?.way(pod);
         }
-        if self.obstacles.len() >= KINDS_MAX {
-            self.obstacles.clear();
+        let mut alike = in_place::alike(pod, own, target, self.obstacle(own, target));
+        if let Some(alike) = &mut alike {
+            self.share(&mut alike.way);
         }
-        let obstacle = in_place::obstacle(own, target);
-        self.obstacles
-            .push((Arc::clone(own), Arc::clone(target), obstacle));
-        self.obstacles.len() - 1
+        let way = alike.as_ref().and_then(|alike| alike.way(pod));
+        if self.of_kin.len() >= KINDS_MAX {
+            self.of_kin.clear();
+        }
+        self.of_kin.push(OfKin {
+            kin: Arc::clone(kin),
+            from: Arc::clone(own),
+            to: Arc::clone(target),
+            alike,
+        });
+        way
     }
 
-    /// Replaces `changes` by the same ones of another Pod.
-    fn share(&mut self, changes: &mut Arc<Changes>) {
+    /// What stands in the way of every Pod from `own` to `target`.
+    fn obstacle(&mut self, own: &Arc<Revision>, target: &Arc<Revision>) -> Option<&Reason> {
+        let is_it = |pair: &Pair| Arc::ptr_eq(&pair.from, own) && Arc::ptr_eq(&pair.to, target);
+        let place = self.pairs.iter().position(is_it).unwrap_or_else(|| {
+            if self.pairs.len() >= KINDS_MAX {
+                self.pairs.clear();
+            }
+            self.pairs.push(Pair {
+                from: Arc::clone(own),
+                to: Arc::clone(target),
+                obstacle: in_place::obstacle(own, target),
+            });
+            self.pairs.len() - 1
+        });
+        self.pairs.get(place)?.obstacle.as_ref()
+    }
+
+    /// Replaces the changes of `way` by the same ones of another Pod.
+    fn share(&mut self, way: &mut Way) {
+        let Way::InPlace(changes) = way else {
+            return;
+        };
         if let Some(known) = self.changes.iter().find(|known| *known == changes) {
             *changes = Arc::clone(known);
             return;

@@ -18,12 +18,14 @@ use crate::reason::Reason;
 use crate::template::first_difference;
 use crate::{Pod, Revision};
 
+mod alike;
 mod batch;
 mod env;
 mod patch;
 mod progress;
 mod resize;
 
+pub(crate) use alike::{Alike, alike};
 pub(crate) use batch::{Batch, batch, waits_for};
 pub(crate) use patch::patch_pod;
 pub(crate) use progress::{Progress, doubtful_until, progress, trouble};
@@ -221,8 +223,8 @@ fn is_rewritten_by_admission(pod: &Pod, record: Option<&InPlaceState>, own: &Rev
 
 fn find<'a>(pod: &'a Pod, name: &str) -> Option<(List, usize, &'a Container)> {
     let lists = [
-        (List::App, &pod.spec.containers),
-        (List::Init, &pod.spec.init_containers),
+        (List::App, &*pod.spec.containers),
+        (List::Init, &*pod.spec.init_containers),
     ];
     lists.into_iter().find_map(|(list, containers)| {
         let mut all = containers.iter().enumerate();
@@ -255,33 +257,48 @@ fn key_changes(
             Map::Annotations => held.annotations.contains_key(key),
         })
     };
+    let mut changes = differing_keys(own, target, held_back);
+    changes.retain(|change| is_due(pod, change));
+    changes
+}
+
+/// Labels and annotations that `target` changes, and those that were held back.
+fn differing_keys(
+    own: &Revision,
+    target: &Revision,
+    held_back: impl Fn(Map, &String) -> bool,
+) -> Vec<KeyChange> {
     let (from, to) = (&own.view, &target.view);
     let maps = [
-        (Map::Labels, pod.labels(), &from.labels, &to.labels),
-        (
-            Map::Annotations,
-            pod.annotations(),
-            &from.annotations,
-            &to.annotations,
-        ),
+        (Map::Labels, &from.labels, &to.labels),
+        (Map::Annotations, &from.annotations, &to.annotations),
     ];
     let mut changes = Vec::new();
-    for (map, live, own, target) in maps {
+    for (map, own, target) in maps {
         let set = target
             .iter()
             .filter(|(key, to)| own.get(*key) != Some(to) || held_back(map, key))
             .map(|(key, to)| (key, Some(to)));
         let removed = own.keys().filter(|key| !target.contains_key(*key));
         let differing = set.chain(removed.map(|key| (key, None)));
-        let due = differing.filter(|(key, to)| !is_ours(key) && live.get(*key) != *to);
-        changes.extend(due.map(|(key, to)| KeyChange {
+        let differing = differing.filter(|(key, _)| !is_ours(key));
+        changes.extend(differing.map(|(key, to)| KeyChange {
             map,
             key: key.clone(),
             to: to.cloned(),
         }));
-        changes.sort_by(|a, b| (a.map, &a.key).cmp(&(b.map, &b.key)));
     }
+    changes.sort_by(|a, b| (a.map, &a.key).cmp(&(b.map, &b.key)));
     changes
+}
+
+/// Whether `pod` has the label or annotation otherwise.
+fn is_due(pod: &Pod, change: &KeyChange) -> bool {
+    let live = match change.map {
+        Map::Labels => pod.labels(),
+        Map::Annotations => pod.annotations(),
+    };
+    live.get(&change.key) != change.to.as_ref()
 }
 
 /// Keys that the controller itself keeps on Pods; a template that names them is not followed.

@@ -2,6 +2,7 @@
 //! more: a full Pod would cost ten times the memory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use apis::in_place_state::{InPlaceState, Resources};
 use apis::names;
@@ -11,8 +12,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::in_place::{self, Progress};
 
+mod kin;
 mod known;
 
+pub(crate) use kin::Kin;
+pub use kin::Kins;
 pub(crate) use known::{Facts, mark};
 
 /// A Pod, projected. What the methods say is what was found when it was decoded: to change a Pod,
@@ -29,6 +33,8 @@ pub struct Pod {
     pub status: PodStatus,
     #[serde(skip)]
     known: known::Known,
+    #[serde(skip)]
+    kin: kin::KinOf,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +54,7 @@ impl From<Wire> for Pod {
             spec: wire.spec,
             status: wire.status,
             known: known::Known::default(),
+            kin: kin::KinOf::default(),
         };
         pod.shrink();
         pod.known = known::Known::of(&pod);
@@ -64,9 +71,9 @@ pub struct PodSpec {
     /// Empty until scheduled.
     pub node_name: Option<Box<str>>,
     /// App containers.
-    pub containers: Vec<Container>,
+    pub containers: Arc<[Container]>,
     /// Init containers, native sidecars among them.
-    pub init_containers: Vec<Container>,
+    pub init_containers: Arc<[Container]>,
     /// Conditions that Ready waits for.
     pub readiness_gates: Vec<ReadinessGate>,
 }
@@ -263,8 +270,6 @@ impl Pod {
     /// Gives back the room that decoding leaves at the end of each list: thousands of Pods are kept
     /// for as long as they live.
     fn shrink(&mut self) {
-        self.spec.containers.shrink_to_fit();
-        self.spec.init_containers.shrink_to_fit();
         self.spec.readiness_gates.shrink_to_fit();
         self.status.conditions.shrink_to_fit();
         self.status.container_statuses.shrink_to_fit();
@@ -366,6 +371,11 @@ impl Pod {
         self.known.record.as_deref()
     }
 
+    /// Those who are like it, if it was introduced to them.
+    pub(crate) fn kin(&self) -> Option<&Arc<Kin>> {
+        self.kin.0.as_ref()
+    }
+
     /// What every decision asks.
     pub(crate) fn facts(&self) -> &Facts {
         &self.known.facts
@@ -388,7 +398,7 @@ impl Pod {
             .spec
             .containers
             .iter()
-            .chain(&self.spec.init_containers);
+            .chain(&*self.spec.init_containers);
         all.find(|c| &*c.name == name)
     }
 

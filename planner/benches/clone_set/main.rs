@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::Criterion;
-use planner::Memo;
+use planner::{Effect, Memo};
 use serde_json::{Value, json};
 
 use crate::cpu_time::CpuTime;
@@ -34,24 +34,29 @@ fn main() {
         .configure_from_args();
     full(&mut criterion, "at_rest", Shape::AtRest);
     full(&mut criterion, "rollout", Shape::Rollout);
+    full(&mut criterion, "patches", Shape::Patches);
     first(&mut criterion, "first_at_rest", Shape::AtRest);
     first(&mut criterion, "first_rollout", Shape::Rollout);
     unchanged(&mut criterion);
     criterion.final_summary();
 
     let micros = |name: &str| low(&folder.join(name).join("new/sample.json"));
-    let (Some(at_rest), Some(rollout), Some(unchanged)) =
-        (micros("at_rest"), micros("rollout"), micros("unchanged"))
-    else {
+    let (Some(at_rest), Some(rollout), Some(patches), Some(unchanged)) = (
+        micros("at_rest"),
+        micros("rollout"),
+        micros("patches"),
+        micros("unchanged"),
+    ) else {
         return; // Only some were asked for, and the others never ran.
     };
-    let full = at_rest.max(rollout);
+    let full = at_rest.max(rollout).max(patches);
     let result = json!({
         "pods": PODS,
         "full_us": full,
         "unchanged_us": unchanged,
         "full_at_rest_us": at_rest,
         "full_rollout_us": rollout,
+        "full_patches_us": patches,
         "first_at_rest_us": micros("first_at_rest"),
         "first_rollout_us": micros("first_rollout"),
     });
@@ -71,6 +76,8 @@ fn full(criterion: &mut Criterion<CpuTime>, name: &str, shape: Shape) {
     snapshots.push(world.snapshot());
     let plan = planner::clone_set::plan(&snapshots[0]);
     assert_eq!(plan.effects.is_empty(), shape == Shape::AtRest);
+    let is_patch = |effect: &Effect| matches!(effect, Effect::PatchPod { .. });
+    assert!(shape != Shape::Patches || plan.effects.iter().all(is_patch));
     let mut memo = Memo::default();
     criterion.bench_function(name, |b| {
         b.iter(|| {
@@ -80,11 +87,15 @@ fn full(criterion: &mut Criterion<CpuTime>, name: &str, shape: Shape) {
     });
 }
 
-/// The first decision, about Pods that were decoded before.
+/// The first decision, about Pods that were decoded, and introduced to each other, before. What was
+/// found out is kept for the next one.
 fn first(criterion: &mut Criterion<CpuTime>, name: &str, shape: Shape) {
     let snapshot = World::new(shape, PODS).snapshot();
     criterion.bench_function(name, |b| {
-        b.iter(|| planner::clone_set::plan(black_box(&snapshot)));
+        b.iter_with_large_drop(|| {
+            let mut memo = Memo::default();
+            (memo.plan(black_box(&snapshot)), memo)
+        });
     });
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use apis::{CloneSet, Valid, names};
 use jiff::Timestamp;
+use planner::pod::Kins;
 use planner::{Pod, Revision, Snapshot};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,6 +22,8 @@ pub(crate) enum Shape {
     /// Half-way: partition 50 %, maxUnavailable 10 %; some Pods are updated, some drained, some
     /// patched, most are still to come.
     Rollout,
+    /// The same a moment before: all of the budget is drained, and all that goes out is patches.
+    Patches,
 }
 
 /// How one Pod stands.
@@ -36,15 +39,17 @@ pub(crate) struct World {
     set: Value,
     pods: Vec<Arc<Pod>>,
     revisions: Vec<Arc<Revision>>,
+    kins: Kins,
 }
 
 impl World {
     /// `pods` Pods in `shape`, decoded, with the status that is reported of them.
     pub(crate) fn new(shape: Shape, pods: usize) -> Self {
-        let of = |n| Arc::new(pod(n, stage(shape, n)));
+        let mut kins = Kins::default();
+        let of = |n| kept(&mut kins, pod(n, stage(shape, n)));
         let partition = match shape {
             Shape::AtRest => "0%",
-            Shape::Rollout => "50%",
+            Shape::Rollout | Shape::Patches => "50%",
         };
         let mut pods: Vec<_> = (0..pods).map(of).collect();
         // As the cache gives them.
@@ -57,6 +62,7 @@ impl World {
             ),
             pods,
             revisions: vec![revision(OLD, 1), revision(NEW, 2)],
+            kins,
         };
         let status = planner::clone_set::plan(&world.snapshot()).status;
         world.set["status"] = serde_json::to_value(status).expect("a status is JSON");
@@ -68,7 +74,7 @@ impl World {
         let apart = self.pods.len() / pods;
         for pod in self.pods.iter_mut().step_by(apart) {
             let text = serde_json::to_value(&**pod).expect("a Pod is JSON");
-            *pod = Arc::new(json_pod(&text));
+            *pod = kept(&mut self.kins, json_pod(&text));
         }
         self.set["metadata"]["resourceVersion"] = "4712".into();
     }
@@ -102,10 +108,10 @@ fn now() -> Timestamp {
 fn stage(shape: Shape, n: usize) -> Stage {
     // Names are no order: whoever made the Pods did not make them in the order of this list.
     match (shape, n % 20) {
-        (Shape::AtRest, _) | (Shape::Rollout, 0..=5) => Stage::Updated,
-        (Shape::Rollout, 6) => Stage::Drained,
-        (Shape::Rollout, 7) => Stage::Patched,
-        (Shape::Rollout, _) => Stage::Old,
+        (Shape::AtRest, _) | (_, 0..=5) => Stage::Updated,
+        (_, 6) | (Shape::Patches, 7) => Stage::Drained,
+        (_, 7) => Stage::Patched,
+        (_, _) => Stage::Old,
     }
 }
 
@@ -221,6 +227,12 @@ fn pod(n: usize, stage: Stage) -> Pod {
 fn json_pod(value: &Value) -> Pod {
     // Through text, as from the API server.
     serde_json::from_str(&value.to_string()).expect("it is a Pod")
+}
+
+/// As the manager's cache keeps it.
+fn kept(kins: &mut Kins, mut pod: Pod) -> Arc<Pod> {
+    kins.introduce(&mut pod);
+    Arc::new(pod)
 }
 
 /// Five letters that do not rise with `n`.

@@ -43,6 +43,8 @@ pub(crate) struct Facts {
     pub(crate) waits_for_kruise: bool,
     /// In the middle of batches of containers.
     pub(crate) has_more: bool,
+    /// Its record asks for changes: more batches, or a resize.
+    pub(crate) asks: bool,
     /// Everything runs as its record says.
     pub(crate) is_settled: bool,
 }
@@ -91,6 +93,9 @@ impl Known {
             is_named_for_deletion: pod.labels().contains_key(names::SPECIFIED_DELETE_LABEL),
             waits_for_kruise: waits_for_kruise(pod),
             has_more: record.as_ref().is_some_and(InPlaceState::has_more),
+            asks: record
+                .as_ref()
+                .is_some_and(|record| record.has_more() || !record.resizes.is_empty()),
             is_settled: false,
         };
         Self {
@@ -125,9 +130,15 @@ fn newest_first(time: Option<Timestamp>) -> u64 {
 
 /// FNV-1a, 64 bits: whoever has another one is another Pod.
 pub(crate) fn mark(uid: &str) -> u64 {
-    uid.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| {
-        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-    })
+    uid.bytes().fold(FNV_SEED, fnv1a)
+}
+
+/// The FNV-1a hash of nothing.
+pub(super) const FNV_SEED: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// The hash of what has the hash `so_far`, followed by `byte`.
+pub(super) fn fnv1a(so_far: u64, byte: u8) -> u64 {
+    (so_far ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
 }
 
 fn revision_hash(pod: &Pod) -> Option<&str> {

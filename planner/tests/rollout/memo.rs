@@ -1,11 +1,12 @@
 //! A remembered decision is the decision that would be taken: whatever happens to Pods, to the set
-//! and to the clock, [`Memo`] says what [`planner::clone_set::plan`] says.
+//! and to the clock, [`Memo`] says what [`planner::clone_set::plan`] says of Pods that are kin of none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use apis::{CloneSet, Valid};
 use jiff::{SignedDuration, Timestamp};
+use planner::pod::Kins;
 use planner::{Memo, Pod, Revision, Snapshot};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
@@ -31,6 +32,8 @@ enum Event {
     Stray(usize, bool),
     /// Somebody changes a Pod's image by hand.
     Edit(usize),
+    /// Somebody annotates a Pod with what one of three templates says.
+    Note(usize, usize),
     /// The template changes to one of three.
     Template(usize),
     /// The selector changes, which no API server allows.
@@ -50,6 +53,8 @@ struct Look {
     /// Since how many seconds all of that.
     age: u32,
 }
+
+const NAMES: [&str; 3] = ["web-old", "web-new", "web-third"];
 
 const SERVES: Look = Look {
     is_new: true,
@@ -82,6 +87,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..4usize).prop_map(Event::Come),
         1 => (0..4usize, any::<bool>()).prop_map(|(n, all)| Event::Stray(n, all)),
         1 => (0..4usize).prop_map(Event::Edit),
+        1 => (0..4usize, 0..3usize).prop_map(|(n, name)| Event::Note(n, name)),
         1 => (0..3usize).prop_map(Event::Template),
         1 => prop::bool::weighted(0.2).prop_map(Event::Selector),
     ]
@@ -96,7 +102,7 @@ struct World {
 }
 
 fn template(image: &str) -> Value {
-    json!({"metadata": {"labels": {"app": "web", "track": "stable"}},
+    json!({"metadata": {"labels": {"app": "web", "track": "stable"}, "annotations": {"note": image}},
         "spec": {"containers": [{"name": "main", "image": image}]}})
 }
 
@@ -114,7 +120,7 @@ fn pod(n: usize, look: Look, now: Timestamp) -> Arc<Pod> {
     } else {
         json!({"running": {}})
     };
-    let mut annotations = json!({});
+    let mut annotations = json!({"note": revision});
     if look.is_broken {
         let record = json!({"revision": revision, "updateTimestamp": since, "generation": 1,
             "lastContainerStatuses": {"main": {"imageID": "y", "containerID": "x"}}});
@@ -202,8 +208,11 @@ impl World {
                 pod["metadata"]["generation"] = 3.into();
                 pod["spec"]["containers"][0]["image"] = "other".into();
             }),
+            Event::Note(n, name) => self.change(*n, |pod| {
+                pod["metadata"]["annotations"]["note"] = NAMES[*name].into();
+            }),
             Event::Template(n) => {
-                let name = ["web-old", "web-new", "web-third"][*n];
+                let name = NAMES[*n];
                 self.set["spec"]["template"] = template(name);
                 self.renew();
                 self.revisions.retain(|r| r.name() != name);
@@ -253,6 +262,30 @@ impl World {
     }
 }
 
+/// Pods as the manager keeps them: each is introduced to the others, once.
+#[derive(Default)]
+struct Kept {
+    kins: Kins,
+    pods: Vec<(Arc<Pod>, Arc<Pod>)>,
+}
+
+impl Kept {
+    fn of(&mut self, pods: &[Arc<Pod>]) -> Vec<Arc<Pod>> {
+        let kept = pods.iter().map(|pod| {
+            let mut kept = self.pods.iter();
+            if let Some((_, kept)) = kept.find(|(known, _)| Arc::ptr_eq(known, pod)) {
+                return Arc::clone(kept);
+            }
+            let mut own = Pod::clone(pod);
+            self.kins.introduce(&mut own);
+            let own = Arc::new(own);
+            self.pods.push((Arc::clone(pod), Arc::clone(&own)));
+            own
+        });
+        kept.collect()
+    }
+}
+
 proptest! {
     #![proptest_config(Config {
         cases: 300,
@@ -268,10 +301,12 @@ proptest! {
     ) {
         let mut world = World::new(shape.0, shape.1, shape.2);
         let mut memo = Memo::default();
+        let mut kept = Kept::default();
         for event in events {
             world.happen(&event);
             let snapshot = world.snapshot();
-            prop_assert_eq!(&*memo.plan(&snapshot), &planner::clone_set::plan(&snapshot));
+            let known = Snapshot { pods: kept.of(&world.pods), ..world.snapshot() };
+            prop_assert_eq!(&*memo.plan(&known), &planner::clone_set::plan(&snapshot));
         }
     }
 }
