@@ -61,8 +61,8 @@ impl ModelSide {
             &mut self.names,
             kind,
             outcome,
-            answer.as_ref(),
-            object.as_ref(),
+            answer.as_deref(),
+            object.as_deref(),
         )
     }
 

@@ -26,7 +26,7 @@ fn says(status: &str, reason: &str) -> (String, String) {
 }
 
 fn labels(world: &World) -> Vec<&str> {
-    world.server.pods.values().map(label).collect()
+    world.server.pods.values().map(|p| label(p)).collect()
 }
 
 /// The owner of a hook puts it on a Pod, or takes it away.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use model::object::Object;
 use model::watchdog::serves;
 use model::world::World;
 
@@ -28,7 +29,7 @@ fn set_env(world: &mut World, value: &str) {
 }
 
 fn restarts(world: &World) -> Vec<i64> {
-    let count = |p: &Value| p["status"]["containerStatuses"][0]["restartCount"].as_i64();
+    let count = |p: &Object| p["status"]["containerStatuses"][0]["restartCount"].as_i64();
     world.server.pods.values().filter_map(count).collect()
 }
 

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use model::object::Object;
 use model::world::World;
 
 const OLD: &str = "web-5bf7d4c9";
@@ -23,7 +24,7 @@ fn world(revision: usize, pods: Vec<Value>) -> World {
     world.set["status"] = json!({"currentRevision": OLD, "updateRevision": revisions[revision - 1]["metadata"]["name"]});
     for revision in revisions.into_iter().take(revision) {
         let name = revision["metadata"]["name"].as_str().unwrap().to_owned();
-        world.server.revisions.insert(name, revision);
+        world.server.revisions.insert(name, revision.into());
     }
     for pod in pods {
         let name = pod["metadata"]["name"].as_str().unwrap().to_owned();
@@ -121,7 +122,7 @@ fn in_grace(key: &str) -> Value {
 }
 
 fn restarts(world: &World) -> Vec<i64> {
-    let statuses = |p: &Value| p["status"]["containerStatuses"].as_array().unwrap().clone();
+    let statuses = |p: &Object| p["status"]["containerStatuses"].as_array().unwrap().clone();
     let all = world.server.pods.values().flat_map(statuses);
     all.map(|s| s["restartCount"].as_i64().unwrap()).collect()
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::object::Object;
 use crate::resize;
 use crate::server::{Server, merge_condition};
 use crate::watchdog::{is_active, is_ready};
@@ -24,7 +25,7 @@ pub struct Kubelet {
     /// The node has no room for resizes now.
     pub is_full: bool,
     /// The image each container was last started with.
-    started: BTreeMap<(String, String), String>,
+    started: BTreeMap<String, BTreeMap<String, String>>,
     ids: u32,
     /// Pods are spread over so many nodes; 0 is 1.
     pub nodes: u32,
@@ -36,8 +37,13 @@ pub struct Kubelet {
 impl Kubelet {
     /// The container of a Pod that was not made here runs `image`.
     pub fn has_started(&mut self, uid: &str, container: &str, image: &str) {
-        let key = (uid.to_owned(), container.to_owned());
-        self.started.insert(key, image.to_owned());
+        let of_pod = self.started.entry(uid.to_owned()).or_default();
+        of_pod.insert(container.to_owned(), image.to_owned());
+    }
+
+    fn started(&self, uid: &str, container: &str) -> Option<&str> {
+        let image = self.started.get(uid)?.get(container)?;
+        Some(image)
     }
 
     /// Takes one Pod one stage further. Returns whether anything changed.
@@ -85,15 +91,16 @@ impl Kubelet {
             self.check_drained(&pod);
             let uid = pod["metadata"]["uid"].as_str().unwrap().to_owned();
             for container in resize::actuate(&mut pod, self.excused.contains(&uid)) {
-                self.started.remove(&(uid.clone(), container));
+                if let Some(of_pod) = self.started.get_mut(&uid) {
+                    of_pod.remove(&container);
+                }
             }
             resize::grant(&mut pod, self.is_full, &now);
             for (list, statuses) in [
                 ("initContainers", "initContainerStatuses"),
                 ("containers", "containerStatuses"),
             ] {
-                let may_start = list == "initContainers" || is_initialized(&old);
-                self.containers(&mut pod, (list, statuses), may_start, &now);
+                self.containers(&mut pod, &old, (list, statuses), &now);
             }
             if let Some(status) = pod.pointer_mut("/status/containerStatuses/0") {
                 let ready = status["ready"] == true && !self.broken.contains(name);
@@ -110,7 +117,7 @@ impl Kubelet {
 
     /// A Pod on its way out: its containers end, then it is let go. Whoever holds it by a finalizer
     /// keeps it even then.
-    fn end(&self, server: &mut Server, name: &str, mut pod: Value) -> bool {
+    fn end(&self, server: &mut Server, name: &str, mut pod: Object) -> bool {
         let generation = pod["metadata"]["generation"].clone();
         if pod["spec"]["nodeName"].is_null() {
             return false;
@@ -139,7 +146,7 @@ impl Kubelet {
     }
 
     /// A Pod that is there for its images: pulled, and then not started, or not pulled.
-    fn warm(&mut self, server: &mut Server, name: &str, mut pod: Value) -> bool {
+    fn warm(&mut self, server: &mut Server, name: &str, mut pod: Object) -> bool {
         let node = pod["spec"]["nodeName"].as_str().unwrap();
         if self.silent.contains(node) {
             return false;
@@ -190,8 +197,7 @@ impl Kubelet {
         }
         for list in ["containers", "initContainers"] {
             for spec in pod["spec"][list].as_array().into_iter().flatten() {
-                let name = spec["name"].as_str().unwrap().to_owned();
-                let started = self.started.get(&(uid.to_owned(), name));
+                let started = self.started(uid, spec["name"].as_str().unwrap());
                 let stops = started.is_some_and(|image| spec["image"] != *image);
                 assert!(!stops, "a container that serves is stopped: {pod}");
             }
@@ -201,13 +207,13 @@ impl Kubelet {
     fn containers(
         &mut self,
         pod: &mut Value,
+        old: &Value,
         (list, statuses): (&str, &str),
-        may_start: bool,
         now: &str,
     ) {
         let uid = pod["metadata"]["uid"].as_str().unwrap().to_owned();
-        let specs = pod["spec"][list].as_array().cloned().unwrap_or_default();
-        for spec in specs {
+        let may_start = list == "initContainers" || is_initialized(old);
+        for spec in old["spec"][list].as_array().into_iter().flatten() {
             let name = spec["name"].as_str().unwrap();
             if pod["status"][statuses].is_null() {
                 pod["status"][statuses] = json!([]);
@@ -231,14 +237,14 @@ impl Kubelet {
             } else if may_start {
                 let image = spec["image"].as_str().unwrap();
                 self.container(&mut all[index], &uid, image, now);
-                resize::start(&mut all[index], &spec);
+                resize::start(&mut all[index], spec);
             }
         }
     }
 
     fn container(&mut self, status: &mut Value, uid: &str, image: &str, now: &str) {
-        let key = (uid.to_owned(), status["name"].as_str().unwrap().to_owned());
-        let is_started = self.started.get(&key).is_some_and(|i| i == image);
+        let name = status["name"].as_str().unwrap().to_owned();
+        let is_started = self.started(uid, &name) == Some(image);
         let runs = status["state"]["running"].is_object();
         if runs && !is_started {
             status["ready"] = false.into();
@@ -260,7 +266,7 @@ impl Kubelet {
                 status["image"] = image.into();
             }
             status["imageID"] = digest.into();
-            self.started.insert(key, image.to_owned());
+            self.has_started(uid, &name, image);
             status["state"] = if image.contains("crash") {
                 json!({"waiting": {"reason": "CrashLoopBackOff",
                     "message": "back-off 10s restarting"}})
@@ -302,13 +308,12 @@ pub fn is_warmer(pod: &Value) -> bool {
 
 /// The Pod's phase and its Ready condition.
 fn judge(pod: &mut Value, now: &str) {
-    let statuses = |key: &str| pod["status"][key].as_array().cloned().unwrap_or_default();
-    let app = statuses("containerStatuses");
-    let has_begun = app.iter().any(|s| s["containerID"].is_string());
-    let all: Vec<Value> = statuses("initContainerStatuses")
-        .into_iter()
-        .chain(app)
-        .collect();
+    let statuses = |key: &str| pod["status"][key].as_array().into_iter().flatten();
+    let mut app = statuses("containerStatuses");
+    let has_begun = app.any(|s| s["containerID"].is_string());
+    let all = statuses("initContainerStatuses").chain(statuses("containerStatuses"));
+    let mut all = all.peekable();
+    let are_ready = all.peek().is_some() && all.all(|s| s["ready"] == true);
     if has_begun && pod["status"]["phase"] == "Pending" {
         pod["status"]["phase"] = "Running".into();
     }
@@ -323,7 +328,7 @@ fn judge(pod: &mut Value, now: &str) {
         .into_iter()
         .flatten()
         .all(|gate| is_true(&gate["conditionType"]));
-    let ready = open && !all.is_empty() && all.iter().all(|s| s["ready"] == true);
+    let ready = open && are_ready;
     let was = is_true(&"Ready".into());
     let known = pod["status"]["conditions"]
         .as_array()

@@ -1,6 +1,6 @@
 //! A world for the planner to act on, without a cluster.
 //!
-//! Reading order: [`server`] and [`kubelet`] (the model), [`world`] (which drives the planner on
+//! Reading order: [`object`], [`server`] and [`kubelet`] (the model), [`world`] (which drives the planner on
 //! it) with [`watchdog`] and [`hooks`] (what must hold after every write), [`timeline`] (how a rollout is
 //! printed).
 
@@ -12,6 +12,7 @@
 
 pub mod hooks;
 pub mod kubelet;
+pub mod object;
 mod resize;
 pub mod server;
 pub mod timeline;

@@ -1,13 +1,14 @@
 //! A model of the API server: Pods and revisions as JSON, changed by requests only.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use planner::effect::{Request, Resource, Verb};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::kubelet::is_warmer;
+use crate::object::Object;
 use crate::resize::default_requests;
 
 mod delete;
@@ -48,15 +49,15 @@ pub struct Change {
     pub resource: Resource,
     pub name: String,
     /// As it is now, or was last; its version is that of the change.
-    pub object: Arc<Value>,
+    pub object: Object,
     pub deleted: bool,
 }
 
 #[derive(Clone)]
 pub struct Server {
-    pub pods: BTreeMap<String, Value>,
-    pub claims: BTreeMap<String, Value>,
-    pub revisions: BTreeMap<String, Value>,
+    pub pods: BTreeMap<String, Object>,
+    pub claims: BTreeMap<String, Object>,
+    pub revisions: BTreeMap<String, Object>,
     pub now: Timestamp,
     pub admission: Option<Admission>,
     /// Newer API servers refuse a resize beyond what the node has; here, so many cpus.
@@ -93,7 +94,7 @@ impl Server {
 
     /// Answers with the object as it is afterwards or was last, or None for a revision that is
     /// gone.
-    pub fn perform(&mut self, request: &Request) -> Result<Option<Value>, Refused> {
+    pub fn perform(&mut self, request: &Request) -> Result<Option<Object>, Refused> {
         let (resource, name, body) = (request.resource, &request.name, &request.body);
         let old = self.objects(resource).get(name).cloned();
         let (old, new) = match (request.verb, old) {
@@ -108,8 +109,8 @@ impl Server {
                 return Ok(self.delete(resource, name, body));
             }
             (Verb::JsonPatch, Some(old)) => {
-                let mut new = old.clone();
-                let patch: json_patch::Patch = serde_json::from_value(body.clone()).unwrap();
+                let mut new = Value::clone(&old);
+                let patch = json_patch::Patch::deserialize(body).unwrap();
                 json_patch::patch(&mut new, &patch).map_err(|_| Refused::TestFailed)?;
                 (old, new)
             }
@@ -121,7 +122,7 @@ impl Server {
             }
             (Verb::MergePatch, Some(old)) => {
                 check_merge(&old, &body["metadata"])?;
-                let mut new = old.clone();
+                let mut new = Value::clone(&old);
                 json_patch::merge(&mut new, body);
                 (old, new)
             }
@@ -129,7 +130,7 @@ impl Server {
         self.update(resource, name, &old, new).map(Some)
     }
 
-    fn create(&mut self, request: &Request) -> Value {
+    fn create(&mut self, request: &Request) -> Object {
         let mut object = request.body.clone();
         self.uids += 1;
         let now = self.now_text();
@@ -157,11 +158,11 @@ impl Server {
                 }
             }
         }
-        self.store(request.resource, &request.name, object)
+        self.store(request.resource, &request.name, object.into())
     }
 
     /// The object that a request is about.
-    pub fn read(&self, resource: Resource, name: &str) -> Option<&Value> {
+    pub fn read(&self, resource: Resource, name: &str) -> Option<&Object> {
         let objects = match resource {
             Resource::Pods | Resource::PodsStatus | Resource::PodsResize => &self.pods,
             Resource::Claims => &self.claims,
@@ -180,7 +181,7 @@ impl Server {
         Some(version)
     }
 
-    fn objects(&mut self, resource: Resource) -> &mut BTreeMap<String, Value> {
+    fn objects(&mut self, resource: Resource) -> &mut BTreeMap<String, Object> {
         match resource {
             Resource::Pods | Resource::PodsStatus | Resource::PodsResize => &mut self.pods,
             Resource::Claims => &mut self.claims,
@@ -188,12 +189,12 @@ impl Server {
         }
     }
 
-    fn note(&mut self, resource: Resource, name: &str, object: &Value, deleted: bool) {
+    fn note(&mut self, resource: Resource, name: &str, object: &Object, deleted: bool) {
         if let Some(journal) = &mut self.journal {
             journal.push(Change {
                 resource,
                 name: name.to_owned(),
-                object: Arc::new(object.clone()),
+                object: object.clone(),
                 deleted,
             });
         }
@@ -216,8 +217,8 @@ impl Server {
     }
 
     /// Stores what the kubelet or the scheduler writes.
-    pub fn write_status(&mut self, name: &str, pod: Value) {
-        self.store(Resource::PodsStatus, name, pod);
+    pub fn write_status(&mut self, name: &str, pod: impl Into<Object>) {
+        self.store(Resource::PodsStatus, name, pod.into());
     }
 
     /// `kubectl set image` on a Pod.
@@ -245,16 +246,16 @@ impl Server {
 
     fn edit(&mut self, resource: Resource, name: &str, change: impl FnOnce(&mut Value)) {
         let old = self.pods[name].clone();
-        let mut new = old.clone();
+        let mut new = Value::clone(&old);
         change(&mut new);
         self.update(resource, name, &old, new).unwrap();
     }
 
     /// What changes nothing gets no new version, and no watch tells of it.
-    fn store(&mut self, resource: Resource, name: &str, mut object: Value) -> Value {
+    fn store(&mut self, resource: Resource, name: &str, mut object: Object) -> Object {
         update::tidy(&mut object);
-        if self.objects(resource).get(name) == Some(&object) {
-            return object;
+        if let Some(same) = self.objects(resource).get(name).filter(|o| **o == object) {
+            return same.clone();
         }
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();

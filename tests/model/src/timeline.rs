@@ -7,6 +7,7 @@ use apis::condition::ConditionType;
 use planner::Effect;
 use serde_json::Value;
 
+use crate::object::Object;
 use crate::server::Server;
 use crate::watchdog::{condition, is_active};
 
@@ -138,12 +139,12 @@ impl Timeline {
 
     /// How every Pod is doing, in order of appearance.
     fn cells(&mut self, server: &Server) -> Vec<String> {
-        let mut revisions: Vec<&Value> = server.revisions.values().collect();
+        let mut revisions: Vec<&Object> = server.revisions.values().collect();
         revisions.sort_by_key(|r| r["metadata"]["uid"].as_str());
         for revision in revisions {
             learn(&mut self.revisions, &revision["metadata"]["name"]);
         }
-        let mut pods: Vec<&Value> = server.pods.values().collect();
+        let mut pods: Vec<&Object> = server.pods.values().collect();
         pods.sort_by_key(|p| p["metadata"]["uid"].as_str());
         for pod in pods {
             learn(&mut self.pods, &pod["metadata"]["name"]);

@@ -7,6 +7,7 @@ use planner::{Plan, budget};
 use serde_json::Value;
 
 use crate::hooks;
+use crate::object::Object;
 use crate::server::Server;
 
 /// Promises of the set as they stood when a pass began.
@@ -54,7 +55,7 @@ impl Watchdog {
 
     /// `view` is what the planner knew of the Pods when it asked for `effect`, its own writes
     /// included; `before` is the Pod at the server before the write, `after` is all of it after.
-    pub fn check(&self, effect: &Effect, view: &[&Value], before: Option<&Value>, after: &Server) {
+    pub fn check(&self, effect: &Effect, view: &[&Object], before: Option<&Value>, after: &Server) {
         let name = effect.name();
         if let Some(pod) = view.iter().find(|p| p["metadata"]["name"] == name) {
             self.check_budget(effect, pod, view);
@@ -80,7 +81,7 @@ impl Watchdog {
         }
         check_claims(effect, after);
         if effect.request().resource == Resource::Pods {
-            check_drained(before, after.pods.get(name));
+            check_drained(before, after.pods.get(name).map(|pod| &**pod));
         }
         if let Effect::DeletePod { why, .. } = effect {
             let replaces = why.contains("replaced");
@@ -91,7 +92,7 @@ impl Watchdog {
         }
     }
 
-    fn check_budget(&self, effect: &Effect, pod: &Value, view: &[&Value]) {
+    fn check_budget(&self, effect: &Effect, pod: &Value, view: &[&Object]) {
         let has_gate = !pod["spec"]["readinessGates"].is_null();
         let takes = match effect {
             Effect::Drain { .. } | Effect::DeletePod { .. } => true,
@@ -115,6 +116,7 @@ fn count(server: &Server, holds: impl Fn(&Value) -> bool) -> usize {
     server
         .pods
         .values()
+        .map(|p| &**p)
         .filter(ours)
         .filter(|p| holds(p))
         .count()

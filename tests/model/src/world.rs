@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::kubelet::Kubelet;
+use crate::object::Object;
 use crate::server::Server;
 use crate::timeline::Timeline;
 use crate::watchdog::Watchdog;
@@ -20,7 +21,7 @@ pub struct World {
     pub kubelet: Kubelet,
     pub set: Value,
     /// Pods as the planner sees them: the server's at some time, never older than our own writes.
-    pub view: BTreeMap<String, Value>,
+    pub view: BTreeMap<String, Object>,
     pub held: BTreeMap<String, String>,
     pub timeline: Timeline,
     /// Writes by Pod.
@@ -109,15 +110,15 @@ impl World {
     }
 
     pub fn plan(&self) -> Plan {
-        let controlled = |pod: &&Value| {
+        let controlled = |pod: &&Object| {
             let owners = pod["metadata"]["ownerReferences"].as_array();
             owners
                 .into_iter()
                 .flatten()
                 .any(|o| o["controller"] == true)
         };
-        let decode = |pod: &Value| -> Arc<Pod> { Arc::new(Pod::deserialize(pod).unwrap()) };
-        let decode_revision = |r: &Value| Arc::new(Revision::deserialize(r).unwrap());
+        let decode = |pod: &Object| -> Arc<Pod> { Arc::new(Pod::deserialize(&**pod).unwrap()) };
+        let decode_revision = |r: &Object| Arc::new(Revision::deserialize(&**r).unwrap());
         let (revisions, orphan_revisions) = self
             .server
             .revisions
@@ -138,7 +139,7 @@ impl World {
                 .claims
                 .values()
                 .filter(|claim| self.is_ours(claim))
-                .map(|c| Arc::new(Claim::deserialize(c).unwrap()))
+                .map(|c| Arc::new(Claim::deserialize(&**c).unwrap()))
                 .collect(),
             nodes: Vec::new(),
             revisions: revisions.into_iter().map(decode_revision).collect(),
@@ -202,7 +203,7 @@ impl World {
     }
 
     fn perform(&mut self, effect: &Effect, watchdog: &Watchdog) -> bool {
-        let view: Vec<&Value> = self.view.values().collect();
+        let view: Vec<&Object> = self.view.values().collect();
         let name = effect.name().to_owned();
         let before = self.server.pods.get(&name).cloned();
         let answer = match self.server.perform(&effect.request()) {
@@ -212,7 +213,7 @@ impl World {
                 return false;
             }
         };
-        watchdog.check(effect, &view, before.as_ref(), &self.server);
+        watchdog.check(effect, &view, before.as_deref(), &self.server);
         self.timeline.effect(effect, &self.server);
         if is_of_pod(effect) {
             *self.writes.entry(name.clone()).or_default() += 1;
@@ -295,7 +296,7 @@ impl World {
 
     /// Images of the first container, sorted.
     pub fn images(&self) -> Vec<String> {
-        let image = |p: &Value| {
+        let image = |p: &Object| {
             p["spec"]["containers"][0]["image"]
                 .as_str()
                 .map(str::to_owned)
@@ -306,7 +307,7 @@ impl World {
     }
 
     pub fn uids(&self) -> Vec<String> {
-        let uid = |p: &Value| p["metadata"]["uid"].as_str().map(str::to_owned);
+        let uid = |p: &Object| p["metadata"]["uid"].as_str().map(str::to_owned);
         self.server.pods.values().filter_map(uid).collect()
     }
 }

@@ -14,44 +14,51 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::Event;
-use manager::cache::{CONFIRM_WITHIN, Cache, Change, Key};
+use manager::cache::{Change, Key};
 use manager::holds::{CREATION, Holds};
 use manager::status;
+use model::object::Object;
 use model::server::Server;
 use planner::effect::{Request, Resource, Verb};
 use planner::status::{Outcome, with_outcome};
-use planner::{Claim, Effect, Plan, Pod, Revision, Snapshot, claim};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use planner::{Claim, Effect, Memo, Plan, Pod, Revision, Snapshot, claim};
 use serde_json::Value;
 
 use crate::judge::Promise;
 use crate::mutation::Mutation;
 use crate::stream::{Entry, Kind, Stream, state_at};
+use crate::told::Told;
 
 /// What the server said to a write, on its way back.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Object(Value),
+    Object(Object),
     Gone,
     /// A precondition failed.
     Stale,
     /// 429 or 5xx before anything was done.
     Refused(Option<Duration>),
     /// Nobody knows: what a read after the deadline finds.
-    Unknown(Option<Value>),
+    Unknown(Option<Object>),
 }
 
 /// An effect on its way.
 pub(crate) enum Step {
     Due(Effect),
-    Sent(Effect, Answer),
+    Sent(Sent),
+}
+
+/// A write whose answer is on its way back.
+pub(crate) struct Sent {
+    pub(crate) effect: Effect,
+    pub(crate) request: Request,
+    pub(crate) answer: Answer,
 }
 
 impl Step {
     pub(crate) fn effect(&self) -> &Effect {
         match self {
-            Self::Due(effect) | Self::Sent(effect, _) => effect,
+            Self::Due(effect) | Self::Sent(Sent { effect, .. }) => effect,
         }
     }
 }
@@ -74,10 +81,13 @@ pub(crate) struct Pass {
 }
 
 pub(crate) struct Controller {
-    pub(crate) sets: Cache<CloneSet>,
-    pods: Cache<Pod>,
-    claims: Cache<Claim>,
-    revisions: Cache<Revision>,
+    sets: Told<CloneSet>,
+    pods: Told<Pod>,
+    claims: Told<Claim>,
+    revisions: Told<Revision>,
+    /// The set as it was last checked.
+    valid: Option<Valid<CloneSet>>,
+    memo: Memo,
     pub(crate) streams: Vec<Stream>,
     pub(crate) holds: Holds,
     pub(crate) pass: Option<Pass>,
@@ -101,28 +111,17 @@ pub(crate) fn key() -> Key {
     Key::new("shop", "web")
 }
 
-fn event<K: DeserializeOwned>(entry: &Entry) -> Event<K> {
-    let object = K::deserialize(&*entry.object).expect("the model's objects decode");
-    if entry.deleted {
-        Event::Delete(object)
-    } else {
-        Event::Apply(object)
-    }
-}
-
-fn listed<K: DeserializeOwned>(entry: &Entry) -> Event<K> {
-    Event::InitApply(K::deserialize(&*entry.object).expect("the model's objects decode"))
-}
-
 impl Controller {
     /// A process that has just read its lists.
     pub(crate) fn new(journal: &[Entry], mutation: Mutation) -> Self {
         let asked = Arc::new(AtomicBool::new(true));
         let mut new = Self {
-            sets: Cache::new(|_| ()),
-            pods: Cache::new(|_| ()),
-            claims: Cache::new(|_| ()),
-            revisions: Cache::new(|_| ()),
+            sets: Told::default(),
+            pods: Told::default(),
+            claims: Told::default(),
+            revisions: Told::default(),
+            valid: None,
+            memo: Memo::default(),
             streams: Vec::new(),
             holds: Holds::default(),
             pass: None,
@@ -159,10 +158,12 @@ impl Controller {
                 }
             }
         };
-        self.sets.subscribe(asks(&self.asked));
-        self.pods.subscribe(asks_owned(&self.asked, true));
-        self.claims.subscribe(asks_owned(&self.asked, false));
-        self.revisions.subscribe(asks_owned(&self.asked, true));
+        self.sets.cache.subscribe(asks(&self.asked));
+        self.pods.cache.subscribe(asks_owned(&self.asked, true));
+        self.claims.cache.subscribe(asks_owned(&self.asked, false));
+        self.revisions
+            .cache
+            .subscribe(asks_owned(&self.asked, true));
     }
 
     /// Whether a pass would begin now.
@@ -193,10 +194,10 @@ impl Controller {
         self.streams[index] = Stream::after_list(kind, length);
         let state = state_at(journal, kind, length);
         match kind {
-            Kind::Set => begin(&self.sets, &state),
-            Kind::Pod => begin(&self.pods, &state),
-            Kind::Claim => begin(&self.claims, &state),
-            Kind::Revision => begin(&self.revisions, &state),
+            Kind::Set => self.sets.list(&state),
+            Kind::Pod => self.pods.list(&state),
+            Kind::Claim => self.claims.list(&state),
+            Kind::Revision => self.revisions.list(&state),
         }
     }
 
@@ -204,59 +205,55 @@ impl Controller {
         let stream = &mut self.streams[index];
         stream.is_listing = false;
         match stream.kind {
-            Kind::Set => self.sets.event(Event::InitDone),
-            Kind::Pod => self.pods.event(Event::InitDone),
-            Kind::Claim => self.claims.event(Event::InitDone),
-            Kind::Revision => self.revisions.event(Event::InitDone),
+            Kind::Set => self.sets.cache.event(Event::InitDone),
+            Kind::Pod => self.pods.cache.event(Event::InitDone),
+            Kind::Claim => self.claims.cache.event(Event::InitDone),
+            Kind::Revision => self.revisions.cache.event(Event::InitDone),
         }
     }
 
-    pub(crate) fn tell(&self, entry: &Entry) {
+    pub(crate) fn tell(&mut self, entry: &Entry) {
         match entry.kind {
-            Kind::Set => self.sets.event(event(entry)),
-            Kind::Pod => self.pods.event(event(entry)),
-            Kind::Claim => self.claims.event(event(entry)),
-            Kind::Revision => self.revisions.event(event(entry)),
+            Kind::Set => self.sets.tell(entry),
+            Kind::Pod => self.pods.tell(entry),
+            Kind::Claim => self.claims.tell(entry),
+            Kind::Revision => self.revisions.tell(entry),
         }
     }
 
     /// Reads live what the watch keeps silent on, as the manager does every second.
     pub(crate) fn settle_overdue(&self, server: &Server) {
-        for overdue in self.pods.overdue(CONFIRM_WITHIN) {
-            let found = server.pods.get(&*overdue.key.name).map(decode);
-            self.pods.resolve_live(&overdue.uid, found);
-        }
-        for overdue in self.claims.overdue(CONFIRM_WITHIN) {
-            let found = server.claims.get(&*overdue.key.name).map(decode);
-            self.claims.resolve_live(&overdue.uid, found);
-        }
-        for overdue in self.revisions.overdue(CONFIRM_WITHIN) {
-            let found = server.revisions.get(&*overdue.key.name).map(decode);
-            self.revisions.resolve_live(&overdue.uid, found);
-        }
+        self.pods.settle_overdue(&server.pods);
+        self.claims.settle_overdue(&server.claims);
+        self.revisions.settle_overdue(&server.revisions);
     }
 
     /// Own writes that no watch has told of.
     pub(crate) fn unconfirmed(&self) -> usize {
-        self.pods.unconfirmed() + self.claims.unconfirmed() + self.revisions.unconfirmed()
+        let (pods, claims) = (&self.pods.cache, &self.claims.cache);
+        pods.unconfirmed() + claims.unconfirmed() + self.revisions.cache.unconfirmed()
     }
 
     fn snapshot(&mut self, now: Timestamp, effects_max: usize) -> Option<Snapshot> {
-        let set = self.sets.get("shop", "web")?;
-        let set = Valid::new((*set).clone()).map_err(|(_, errors)| errors);
-        let set = set.expect("the simulation writes sound specs");
+        let set = self.sets.cache.get("shop", "web")?;
+        let version = &set.metadata.resource_version;
+        let is_known = |v: &Valid<CloneSet>| v.object().metadata.resource_version == *version;
+        let set = self.valid.take().filter(is_known).unwrap_or_else(|| {
+            let set = Valid::new((*set).clone()).map_err(|(_, errors)| errors);
+            set.expect("the simulation writes sound specs")
+        });
         let uid = set.object().metadata.uid.clone().unwrap_or_default();
         let uids = self.flights.iter().filter_map(|f| f.step.effect().uid());
         let in_flight: BTreeSet<String> = uids.map(str::to_owned).collect();
         Some(Snapshot {
             now,
             set,
-            pods: self.pods.owned(&uid),
-            orphans: self.pods.orphans("shop"),
-            claims: self.claims.owned(&uid),
+            pods: self.pods.cache.owned(&uid),
+            orphans: self.pods.cache.orphans("shop"),
+            claims: self.claims.cache.owned(&uid),
             nodes: Vec::new(),
-            revisions: self.revisions.owned(&uid),
-            orphan_revisions: self.revisions.orphans("shop"),
+            revisions: self.revisions.cache.owned(&uid),
+            orphan_revisions: self.revisions.cache.orphans("shop"),
             held: self.holds.held(&key()).0,
             effects_max: effects_max.saturating_sub(in_flight.len()),
             in_flight,
@@ -274,7 +271,7 @@ impl Controller {
         let Some(snapshot) = self.snapshot(now, effects_max) else {
             return;
         };
-        let mut plan = planner::clone_set::plan(&snapshot);
+        let mut plan = self.memo.plan(&snapshot);
         plan.check().expect("the plan keeps its own budget");
         self.asked.store(false, Ordering::Relaxed);
         self.awaits = false;
@@ -282,12 +279,16 @@ impl Controller {
             // What is made or removed is decided from a view with no gaps in it.
             self.asked.store(true, Ordering::Relaxed);
             self.awaits = true;
+            self.valid = Some(snapshot.set);
             return;
         }
         self.again_at = None;
-        self.mutation.bend(&mut plan.status);
+        let mut status = plan.status.clone();
+        self.mutation.bend(&mut status);
         let promise = Rc::new(promise(&snapshot, &plan));
-        let mut effects = plan.effects;
+        // A plan that is remembered, and so shared, has no effects.
+        let effects = Arc::get_mut(&mut plan).map(|plan| std::mem::take(&mut plan.effects));
+        let mut effects = effects.unwrap_or_default();
         if snapshot.held.contains_key(CREATION) {
             effects.retain(|effect| {
                 !matches!(
@@ -310,19 +311,20 @@ impl Controller {
         self.pass = Some(Pass {
             steps,
             promise,
-            status: plan.status,
+            status,
             old: object.status.clone().unwrap_or_default(),
             wake_at: plan.wake_at,
             set: object.metadata.clone(),
         });
+        self.valid = Some(snapshot.set);
     }
 
     /// The answer to a flight comes in: it asks for another pass.
-    pub(crate) fn land(&mut self, effect: &Effect, answer: Answer, now: Timestamp) {
-        if !matches!(answer, Answer::Stale) {
+    pub(crate) fn land(&mut self, sent: Sent, now: Timestamp) {
+        if !matches!(sent.answer, Answer::Stale) {
             self.asked.store(true, Ordering::Relaxed);
         }
-        self.receive(effect, answer, now);
+        self.receive(sent, now);
     }
 
     /// What goes over the wire.
@@ -333,9 +335,14 @@ impl Controller {
     }
 
     /// An answer comes in.
-    pub(crate) fn receive(&mut self, effect: &Effect, answer: Answer, now: Timestamp) {
+    pub(crate) fn receive(&mut self, sent: Sent, now: Timestamp) {
+        let Sent {
+            effect,
+            request,
+            answer,
+        } = sent;
         // As the manager does: a warmer that is refused keeps no Pod from being made.
-        let held_as = if let Effect::CreateWarmer { name, .. } = effect {
+        let held_as = if let Effect::CreateWarmer { name, .. } = &effect {
             name
         } else {
             effect.uid().unwrap_or(CREATION)
@@ -343,15 +350,15 @@ impl Controller {
         let held_as = held_as.to_owned();
         match answer {
             Answer::Object(object) => {
-                self.learn(&effect.request(), &object);
+                self.learn(&request, &object);
                 self.holds.succeeded(&key(), &held_as);
             }
             Answer::Gone => {
-                self.gone(&effect.request(), &held_as);
+                self.gone(&request, &held_as);
                 self.holds.succeeded(&key(), &held_as);
             }
             Answer::Stale => {
-                if let Effect::CreateClaim { name, .. } = effect {
+                if let Effect::CreateClaim { name, .. } = &effect {
                     let held_as = claim::held_as(name);
                     self.holds
                         .failed(&key(), &held_as, "there is one already", None);
@@ -363,24 +370,29 @@ impl Controller {
             }
             Answer::Unknown(found) => {
                 match found {
-                    Some(object) => self.learn(&effect.request(), &object),
-                    None => self.gone(&effect.request(), &held_as),
+                    Some(object) => self.learn(&request, &object),
+                    None => self.gone(&request, &held_as),
                 }
                 self.holds.failed(&key(), &held_as, "no answer", None);
             }
         }
     }
 
-    fn learn(&self, request: &Request, object: &Value) {
+    /// The answer to a write of the status comes in.
+    pub(crate) fn learn_set(&mut self, set: &Object) {
+        self.sets.learn(set);
+    }
+
+    fn learn(&mut self, request: &Request, object: &Object) {
         if self.mutation.forgets_own_writes() {
             return;
         }
         match request.resource {
             Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
-                self.pods.observe_write(decode(object));
+                self.pods.learn(object);
             }
-            Resource::Claims => self.claims.observe_write(decode(object)),
-            Resource::ControllerRevisions => self.revisions.observe_write(decode(object)),
+            Resource::Claims => self.claims.learn(object),
+            Resource::ControllerRevisions => self.revisions.learn(object),
         }
     }
 
@@ -390,11 +402,12 @@ impl Controller {
         }
         match request.resource {
             Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
-                self.pods.observe_gone("shop", &request.name, uid);
+                self.pods.cache.observe_gone("shop", &request.name, uid);
             }
-            Resource::Claims => self.claims.observe_gone("shop", &request.name, uid),
+            Resource::Claims => self.claims.cache.observe_gone("shop", &request.name, uid),
             Resource::ControllerRevisions => {
-                self.revisions.observe_gone("shop", &request.name, uid);
+                let revisions = &self.revisions.cache;
+                revisions.observe_gone("shop", &request.name, uid);
             }
         }
     }
@@ -445,22 +458,8 @@ impl Controller {
 
     /// What a pass would come to now.
     pub(crate) fn plan(&mut self, now: Timestamp) -> Option<(Plan, Arc<CloneSet>)> {
-        let set = self.sets.get("shop", "web")?;
+        let set = self.sets.cache.get("shop", "web")?;
         let snapshot = self.snapshot(now, 100)?;
         Some((planner::clone_set::plan(&snapshot), set))
     }
-}
-
-fn begin<K>(cache: &Cache<K>, state: &[Entry])
-where
-    K: kube::Resource<DynamicType = ()> + Clone + Send + Sync + DeserializeOwned + 'static,
-{
-    cache.event(Event::Init);
-    for entry in state {
-        cache.event(listed(entry));
-    }
-}
-
-pub(crate) fn decode<'a, K: Deserialize<'a>>(object: &'a Value) -> K {
-    K::deserialize(object).expect("the model's objects decode")
 }

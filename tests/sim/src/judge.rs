@@ -3,15 +3,17 @@
 //! A loss of traffic is ours if the step that caused it was a write of ours. A Pod that somebody
 //! else took away counts as serving for as long as the pass could not know of it.
 
+use std::cell::{Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use apis::lifecycle::Lifecycle;
 use apis::update_strategy::{PodUpdatePolicy, UpdateStrategyType};
 use model::hooks;
+use model::object::Object;
 use model::server::Server;
 use model::watchdog::{check_claims, is_active, is_ready, serves};
-use planner::effect::{Resource, Verb};
+use planner::effect::{Request, Resource, Verb};
 use planner::pod::Gate;
 use planner::{Effect, Plan, Pod, Snapshot, budget};
 use serde_json::Value;
@@ -29,12 +31,44 @@ pub(crate) struct Promise {
     lifecycle: Option<Lifecycle>,
     /// The pass saw a rollout that is complete by its spec.
     pub(crate) is_complete: bool,
-    /// Pods as the pass saw them, by UID.
-    view: BTreeMap<String, Arc<Pod>>,
+    /// Pods as the pass saw them.
+    view: Vec<Arc<Pod>>,
+}
+
+/// What is asked of every Pod after every write, found once per version.
+#[allow(clippy::struct_excessive_bools, reason = "each an answer of its own")]
+struct Seen {
+    pod: Object,
+    is_ours: bool,
+    is_active: bool,
+    serves: bool,
+    /// Whoever edits a Pod out of the selector takes it out of the count; warmers never were in it.
+    is_selected: bool,
+    /// A hook prepares it for deletion.
+    leaves: bool,
+}
+
+impl Seen {
+    fn of(pod: &Object) -> Self {
+        Self {
+            is_ours: is_ours(pod),
+            is_active: is_active(pod),
+            serves: serves(pod),
+            is_selected: pod["metadata"]["labels"]["app"] == "web",
+            leaves: hooks::label(pod) == "PreparingDelete",
+            pod: pod.clone(),
+        }
+    }
+
+    fn counts(&self) -> bool {
+        self.is_ours && self.is_active && self.is_selected
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct Judge {
+    /// The Pods at the server, in its order, as they were when they were last looked at.
+    seen: RefCell<Vec<Seen>>,
     serving: BTreeSet<String>,
     /// Pods that stopped serving, and whether by our doing.
     lost: BTreeMap<String, bool>,
@@ -89,7 +123,7 @@ impl Judge {
         let is_first = |name: &String| *name == update || is_lost(name);
         let is_first = self.current.as_ref().is_none_or(is_first);
         let kept = if is_first { 0 } else { partition };
-        let there = updated(server, &update_hash);
+        let there = self.updated(server, &update_hash);
         let is_selected = |p: &&Arc<Pod>| p.labels().get("app").is_some_and(|app| app == "web");
         let active = s.pods.iter().filter(|p| p.is_active());
         let active: Vec<&Arc<Pod>> = active.filter(is_selected).collect();
@@ -103,16 +137,14 @@ impl Judge {
         Promise {
             floor: replicas.saturating_sub(max) as usize,
             updated_max: there.max((replicas - kept + beside) as usize),
-            active_max: counted(server, excludes).max((replicas + surge) as usize),
+            active_max: self
+                .counted(server, excludes)
+                .max((replicas + surge) as usize),
             excludes,
             lifecycle: s.set.object().spec.lifecycle.clone(),
             in_place_only: s.set.policy == PodUpdatePolicy::InPlaceOnly,
             is_complete: partition == 0 && new == active.len() && new == replicas as usize,
-            view: s
-                .pods
-                .iter()
-                .map(|p| (p.uid().to_owned(), Arc::clone(p)))
-                .collect(),
+            view: s.pods.clone(),
             update_hash,
         }
     }
@@ -152,14 +184,46 @@ impl Judge {
         }
     }
 
+    /// The Pods at the server.
+    fn seen(&self, server: &Server) -> Ref<'_, Vec<Seen>> {
+        let mut seen = self.seen.borrow_mut();
+        seen.truncate(server.pods.len());
+        for (index, pod) in server.pods.values().enumerate() {
+            match seen.get_mut(index) {
+                Some(known) if known.pod.is(pod) => {}
+                Some(known) => *known = Seen::of(pod),
+                None => seen.push(Seen::of(pod)),
+            }
+        }
+        drop(seen);
+        self.seen.borrow()
+    }
+
+    /// Pods that count, by the rule of the set on those that a hook prepares for deletion.
+    fn counted(&self, server: &Server, excludes: bool) -> usize {
+        let seen = self.seen(server);
+        let counted = seen.iter().filter(|p| p.counts());
+        counted.filter(|p| !(excludes && p.leaves)).count()
+    }
+
+    fn updated(&self, server: &Server, update_hash: &str) -> usize {
+        let seen = self.seen(server);
+        let counted = seen.iter().filter(|p| p.counts());
+        // One that a hook prepares for deletion has made room for another already.
+        let counted = counted.filter(|p| !p.leaves);
+        counted.filter(|p| hash(&p.pod) == update_hash).count()
+    }
+
     /// Takes in a step. Returns the Pods that stopped serving by it.
     pub(crate) fn observe(&mut self, server: &Server, by_us: bool) {
-        let now: BTreeSet<String> = server
-            .pods
-            .values()
-            .filter(|p| is_ours(p) && serves(p))
-            .map(|p| uid(p).to_owned())
-            .collect();
+        let seen = self.seen(server);
+        let serving = seen.iter().filter(|p| p.is_ours && p.serves);
+        let now: BTreeSet<&str> = serving.map(|p| uid(&p.pod)).collect();
+        if now.iter().eq(&self.serving) {
+            return;
+        }
+        let now: BTreeSet<String> = now.into_iter().map(str::to_owned).collect();
+        drop(seen);
         for lost in self.serving.difference(&now) {
             self.lost.insert(lost.clone(), by_us);
             self.doomed.remove(lost);
@@ -173,23 +237,17 @@ impl Judge {
     /// Judges one write that the server has just made. `before` is the object before it.
     pub(crate) fn check(
         &mut self,
-        effect: &Effect,
+        (effect, request): (&Effect, &Request),
         promise: &Promise,
         before: Option<&Value>,
         server: &Server,
     ) {
-        let request = effect.request();
         let is_pod = matches!(
             request.resource,
             Resource::Pods | Resource::PodsStatus | Resource::PodsResize
         );
-        let after = match request.resource {
-            Resource::ControllerRevisions => server.revisions.get(effect.name()),
-            Resource::Claims => server.claims.get(effect.name()),
-            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => {
-                server.pods.get(effect.name())
-            }
-        };
+        let after = server.read(request.resource, &request.name);
+        let after = after.map(|object| &**object);
         let served = before.is_some_and(|b| self.serving.contains(uid(b)));
         if is_pod {
             self.check_drained(effect, before, after);
@@ -221,7 +279,7 @@ impl Judge {
             self.check_budget(effect, promise, server);
         }
         if matches!(effect, Effect::CreatePod { .. }) {
-            let (there, max) = (counted(server, promise.excludes), promise.active_max);
+            let (there, max) = (self.counted(server, promise.excludes), promise.active_max);
             assert!(
                 there <= max,
                 "too many: {there} Pods, {max} allowed, after {effect:?}"
@@ -230,7 +288,7 @@ impl Judge {
         let was_new = before.is_some_and(|b| is_active(b) && hash(b) == promise.update_hash);
         let is_new = after.is_some_and(|a| is_active(a) && hash(a) == promise.update_hash);
         if is_new && !was_new {
-            let there = updated(server, &promise.update_hash);
+            let there = self.updated(server, &promise.update_hash);
             let max = promise.updated_max;
             assert!(
                 there <= max,
@@ -258,7 +316,7 @@ impl Judge {
 
     fn check_budget(&self, effect: &Effect, promise: &Promise, server: &Server) {
         let mut left = self.serving.difference(&self.doomed).count();
-        for pod in promise.view.values().filter(|p| view_serves(p)) {
+        for pod in promise.view.iter().filter(|p| view_serves(p)) {
             let stands = self.serving.contains(pod.uid());
             // Gone without having been seen to stop: others did that.
             let by_others = self.lost.get(pod.uid()) == Some(&false);
@@ -325,25 +383,7 @@ fn check_owner(effect: &Effect, verb: Verb, before: Option<&Value>, server: &Ser
 /// A claim that was handed to a Pod of ours.
 fn is_of_ours(object: &Value, server: &Server) -> bool {
     let owner = &object["metadata"]["ownerReferences"][0];
-    let is_owner = |p: &&Value| p["metadata"]["uid"] == owner["uid"];
-    owner["kind"] == "Pod" && server.pods.values().filter(is_owner).any(is_ours)
-}
-
-/// Pods that count, by the rule of the set on those that a hook prepares for deletion.
-fn counted(server: &Server, excludes: bool) -> usize {
-    let pods = server.pods.values().filter(|p| is_ours(p) && is_active(p));
-    // Whoever edits a Pod out of the selector takes it out of the count; warmers never were in it.
-    pods.filter(|p| p["metadata"]["labels"]["app"] == "web")
-        .filter(|p| !(excludes && hooks::label(p) == "PreparingDelete"))
-        .count()
-}
-
-fn updated(server: &Server, update_hash: &str) -> usize {
-    // Whoever edits a Pod out of the selector takes it out of the count.
-    let is_selected = |p: &&Value| p["metadata"]["labels"]["app"] == "web";
-    let pods = server.pods.values().filter(|p| is_ours(p) && is_active(p));
-    pods.filter(is_selected)
-        // One that a hook prepares for deletion has made room for another already.
-        .filter(|p| hash(p) == update_hash && hooks::label(p) != "PreparingDelete")
-        .count()
+    let is_owner = |p: &Value| p["metadata"]["uid"] == owner["uid"];
+    let mut pods = server.pods.values();
+    owner["kind"] == "Pod" && pods.any(|p| is_owner(p) && is_ours(p))
 }

@@ -7,9 +7,10 @@ use fastrand::Rng;
 use jiff::SignedDuration;
 use model::server::Refused;
 use planner::Effect;
+use planner::effect::Request;
 use tokio::runtime::Runtime;
 
-use crate::controller::{Answer, Controller, Pass, Step, decode};
+use crate::controller::{Answer, Controller, Pass, Sent, Step};
 use crate::judge::Promise;
 use crate::mutation::Mutation;
 use crate::users;
@@ -261,7 +262,7 @@ impl<'a> Life<'a> {
             if let Step::Due(effect) = step
                 && self.rng.bool()
             {
-                self.send(index, &effect, &promise);
+                self.send(index, effect, &promise);
             }
         }
     }
@@ -319,10 +320,10 @@ impl<'a> Life<'a> {
         let chosen = self.rng.usize(..pass.steps.len());
         match pass.steps.swap_remove(chosen) {
             Step::Due(effect) => {
-                let answer = self.send(index, &effect, &pass.promise);
-                pass.steps.push(Step::Sent(effect, answer));
+                let sent = self.send(index, effect, &pass.promise);
+                pass.steps.push(Step::Sent(sent));
             }
-            Step::Sent(effect, answer) => self.processes[index].receive(&effect, answer, now),
+            Step::Sent(sent) => self.processes[index].receive(sent, now),
         }
         self.processes[index].pass = Some(pass);
         true
@@ -339,22 +340,37 @@ impl<'a> Life<'a> {
         match &flights[chosen].step {
             Step::Due(effect) => {
                 let (effect, promise) = (effect.clone(), Rc::clone(&flights[chosen].promise));
-                let answer = self.send(index, &effect, &promise);
+                let sent = self.send(index, effect, &promise);
                 let flights = &mut self.processes[index].flights;
-                flights[chosen].step = Step::Sent(effect, answer);
+                flights[chosen].step = Step::Sent(sent);
             }
-            Step::Sent(..) => {
+            Step::Sent(_) => {
                 let flight = flights.swap_remove(chosen);
-                if let Step::Sent(effect, answer) = flight.step {
-                    self.processes[index].land(&effect, answer, self.world.server.now);
+                if let Step::Sent(sent) = flight.step {
+                    self.processes[index].land(sent, self.world.server.now);
                 }
             }
         }
         true
     }
 
-    fn send(&mut self, index: usize, effect: &Effect, promise: &Promise) -> Answer {
-        let request = self.processes[index].request(effect);
+    fn send(&mut self, index: usize, effect: Effect, promise: &Promise) -> Sent {
+        let request = self.processes[index].request(&effect);
+        let answer = self.answer(index, &effect, &request, promise);
+        Sent {
+            effect,
+            request,
+            answer,
+        }
+    }
+
+    fn answer(
+        &mut self,
+        index: usize,
+        effect: &Effect,
+        request: &Request,
+        promise: &Promise,
+    ) -> Answer {
         let fault = if self.trouble.calls {
             self.rng.u32(..30)
         } else {
@@ -365,7 +381,7 @@ impl<'a> Life<'a> {
             1 => return Answer::Refused(None),
             _ => {}
         }
-        let (before, answer) = self.world.perform(&request);
+        let (before, answer) = self.world.perform(request);
         let said = answer.as_ref().map(|_| ()).map_err(|r| *r);
         self.world.tell(|| {
             let short: String = format!("{effect:?}").chars().take(70).collect();
@@ -373,14 +389,15 @@ impl<'a> Life<'a> {
         });
         if answer.is_ok() {
             let world = &mut self.world;
-            let before = before.as_ref();
-            world.judge.check(effect, promise, before, &world.server);
+            let before = before.as_deref();
+            let judge = &mut world.judge;
+            judge.check((effect, request), promise, before, &world.server);
         }
         if fault == 2 {
             self.world.tell(|| "the answer is lost".into());
             return match self.mutation {
                 Mutation::Unread => Answer::Refused(None),
-                _ => Answer::Unknown(self.world.read(&request)),
+                _ => Answer::Unknown(self.world.read(request)),
             };
         }
         match answer {
@@ -412,7 +429,7 @@ impl<'a> Life<'a> {
             judge.current.clone_from(&current);
         }
         if !is_lost && !self.mutation.forgets_own_writes() {
-            self.processes[index].sets.observe_write(decode(&set));
+            self.processes[index].learn_set(&set);
         }
         self.world
             .tell(|| format!("{index}: status, current is {current:?}"));

@@ -1,7 +1,7 @@
 //! `make sim`: random lives of a CloneSet. One seed is one run, always the same.
 //!
-//! Reading order: [`life`] (one run), [`controller`] (a process of the manager), [`stream`] (what
-//! its caches are told), [`world`] and [`users`] (everything else), [`judge`] (what must hold) and
+//! Reading order: [`life`] (one run), [`controller`] (a process of the manager), [`stream`] and [`told`]
+//! (what its caches are told), [`world`] and [`users`] (everything else), [`judge`] (what must hold) and
 //! [`mutation`] (what must be found).
 
 #![allow(clippy::panic, reason = "a broken promise ends the run")]
@@ -11,8 +11,10 @@ mod judge;
 mod life;
 mod mutation;
 mod stream;
+
 #[cfg(test)]
 mod tests;
+mod told;
 mod users;
 mod world;
 

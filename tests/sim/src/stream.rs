@@ -2,10 +2,9 @@
 //! new list. Of one object the order is kept, as a watch keeps it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use fastrand::Rng;
-use serde_json::Value;
+use model::object::Object;
 
 /// Kinds that are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +24,7 @@ impl Kind {
 pub(crate) struct Entry {
     pub(crate) kind: Kind,
     pub(crate) name: String,
-    pub(crate) object: Arc<Value>,
+    pub(crate) object: Object,
     pub(crate) deleted: bool,
 }
 

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use apis::lifecycle::Lifecycle;
 use fastrand::Rng;
 use jiff::SignedDuration;
 use model::hooks;
 use model::kubelet::{Kubelet, is_warmer};
+use model::object::Object;
 use model::server::{Refused, Server};
 use model::watchdog::{condition, is_active};
 use planner::effect::{Request, Resource};
@@ -24,7 +24,7 @@ pub(crate) const NODES: [&str; 3] = ["node-1", "node-2", "node-3"];
 pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) kubelet: Kubelet,
-    pub(crate) set: Value,
+    pub(crate) set: Object,
     set_version: u64,
     pub(crate) journal: Vec<Entry>,
     pub(crate) judge: Judge,
@@ -56,7 +56,7 @@ impl World {
         let mut world = Self {
             server,
             kubelet,
-            set,
+            set: set.into(),
             set_version: 0,
             journal: Vec::new(),
             judge: Judge::default(),
@@ -91,7 +91,7 @@ impl World {
         self.journal.push(Entry {
             kind: Kind::Set,
             name: "web".into(),
-            object: Arc::new(self.set.clone()),
+            object: self.set.clone(),
             deleted: false,
         });
     }
@@ -109,7 +109,7 @@ impl World {
 
     /// A merge patch of the status subresource. Returns the set as it is then, or None where it is
     /// another version by now than the patch is meant for.
-    pub(crate) fn patch_status(&mut self, patch: &Value) -> Option<Value> {
+    pub(crate) fn patch_status(&mut self, patch: &Value) -> Option<Object> {
         let version = &patch["metadata"]["resourceVersion"];
         if !version.is_null() && *version != self.set["metadata"]["resourceVersion"] {
             return None;
@@ -156,7 +156,7 @@ impl World {
     pub(crate) fn perform(
         &mut self,
         request: &Request,
-    ) -> (Option<Value>, Result<Option<Value>, Refused>) {
+    ) -> (Option<Object>, Result<Option<Object>, Refused>) {
         let before = self.read(request);
         let answer = self.server.perform(request);
         self.collect();
@@ -170,13 +170,8 @@ impl World {
     }
 
     /// The object that a request is about.
-    pub(crate) fn read(&self, request: &Request) -> Option<Value> {
-        let objects = match request.resource {
-            Resource::Pods | Resource::PodsStatus | Resource::PodsResize => &self.server.pods,
-            Resource::Claims => &self.server.claims,
-            Resource::ControllerRevisions => &self.server.revisions,
-        };
-        objects.get(&request.name).cloned()
+    pub(crate) fn read(&self, request: &Request) -> Option<Object> {
+        self.server.read(request.resource, &request.name).cloned()
     }
 
     pub(crate) fn pod_names(&self) -> Vec<String> {
@@ -185,7 +180,7 @@ impl World {
 
     /// Our Pods that count.
     pub(crate) fn active(&self) -> Vec<&Value> {
-        let pods = self.server.pods.values();
+        let pods = self.server.pods.values().map(|pod| &**pod);
         pods.filter(|p| is_ours(p) && is_active(p) && !is_warmer(p))
             .collect()
     }

@@ -6,6 +6,7 @@ use http::{Method, Request, Response, header};
 use kube::Client;
 use kube::client::Body;
 use kube::runtime::watcher::Event;
+use model::object::Object;
 use model::server::Refused;
 use model::world::World;
 use parking_lot::Mutex;
@@ -38,14 +39,14 @@ fn decode<K: DeserializeOwned>(object: &Value) -> K {
     serde_json::from_value(object.clone()).unwrap()
 }
 
-fn filled<K>(objects: impl Iterator<Item = Value>) -> Arc<Cache<K>>
+fn filled<K>(objects: impl Iterator<Item = impl Into<Object>>) -> Arc<Cache<K>>
 where
     K: kube::Resource<DynamicType = ()> + DeserializeOwned + Clone + Send + Sync + 'static,
 {
     let cache = Arc::new(Cache::new(without_managed_fields));
     cache.event(Event::Init);
     for object in objects {
-        cache.event(Event::InitApply(decode(&object)));
+        cache.event(Event::InitApply(decode(&object.into())));
     }
     cache.event(Event::InitDone);
     cache
@@ -104,7 +105,8 @@ impl Api {
                 };
                 tokio::time::sleep(pause).await;
                 match done {
-                    Ok(object) => (200, object.unwrap_or_else(|| refused(200).1)),
+                    Ok(Some(object)) => (200, object.into()),
+                    Ok(None) => refused(200),
                     Err(Refused::NotFound) => refused(404),
                     Err(Refused::Exists | Refused::Conflict) => refused(409),
                     Err(Refused::TestFailed) => refused(422),
@@ -119,7 +121,7 @@ impl Api {
     /// Counts who is out of service.
     fn look(&self) {
         let world = self.world.lock();
-        let serves = |pod: &&Value| decode::<Pod>(pod).is_ready();
+        let serves = |pod: &&Object| decode::<Pod>(pod).is_ready();
         let serving = world.server.pods.values().filter(serves).count();
         let unavailable = PODS - serving;
         self.unavailable_max
@@ -132,7 +134,7 @@ impl Api {
             tokio::time::sleep(Duration::from_millis(100)).await;
             self.world.lock().kubelet_round();
             self.look();
-            let pods: Vec<Value> = self.world.lock().server.pods.values().cloned().collect();
+            let pods: Vec<Object> = self.world.lock().server.pods.values().cloned().collect();
             for pod in pods {
                 self.pods.event(Event::Apply(decode(&pod)));
             }
@@ -174,8 +176,8 @@ async fn one_slow_answer_holds_up_nobody_and_the_budget_is_kept() {
     let controller = Controller::new(Parts {
         sets,
         pods,
-        claims: filled::<Claim>(std::iter::empty()),
-        nodes: filled::<Node>(std::iter::empty()),
+        claims: filled::<Claim>(std::iter::empty::<Value>()),
+        nodes: filled::<Node>(std::iter::empty::<Value>()),
         revisions,
         client,
         events,

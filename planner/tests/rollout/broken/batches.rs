@@ -92,7 +92,7 @@ fn a_first_container_that_is_never_ready_keeps_the_others_and_a_template_mends_i
         set_images(&mut world, [bad, "x:2", "x:2"]);
         world.settle();
         assert_eq!(world.status().ready_replicas, 1);
-        let touched: Vec<&Value> = world
+        let touched: Vec<&Object> = world
             .server
             .pods
             .values()

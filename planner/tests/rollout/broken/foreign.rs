@@ -238,7 +238,7 @@ fn a_patch_decided_on_a_pod_without_a_ready_condition_is_refused_once_it_serves(
     for _ in 0..6 {
         world.kubelet_round();
     }
-    assert!(world.server.pods.values().all(serves));
+    assert!(world.server.pods.values().all(|p| serves(p)));
     world.set_image("web:2");
     world.reconcile();
     world.reconcile();

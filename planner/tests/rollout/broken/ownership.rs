@@ -72,6 +72,9 @@ fn a_set_made_again_adopts_its_revisions_and_restarts_nothing() {
         .pods
         .values()
         .chain(world.server.revisions.values());
-    assert!(all.map(owners).all(|uid| uid == "another-uid"));
+    assert!(
+        all.map(|object| owners(object))
+            .all(|uid| uid == "another-uid")
+    );
     assert!(world.is_ready());
 }

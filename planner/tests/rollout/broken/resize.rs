@@ -32,8 +32,9 @@ fn running(replicas: u32, policy: &str, restarting: &[&str]) -> World {
 }
 
 fn cpus(world: &World) -> Vec<&str> {
-    let cpu = |p| Value::pointer(p, "/spec/containers/0/resources/requests/cpu")?.as_str();
-    world.server.pods.values().filter_map(cpu).collect()
+    let path = "/spec/containers/0/resources/requests/cpu";
+    let pods = world.server.pods.values();
+    pods.filter_map(|pod| pod.pointer(path)?.as_str()).collect()
 }
 
 fn drains(world: &World) -> bool {

@@ -1,7 +1,8 @@
 //! Launch priority.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use model::object::Object;
 use model::world::World;
 
 use super::{compare, in_place};
@@ -36,7 +37,7 @@ fn launch_priority() {
     world.settle();
     assert_eq!(world.images(), ["web:3"; 2]);
     assert_eq!(world.uids(), uids);
-    let db = |p: &Value| p["spec"]["containers"][1]["image"] == "db:3";
+    let db = |p: &Object| p["spec"]["containers"][1]["image"] == "db:3";
     assert!(world.server.pods.values().all(db));
     compare(
         &world,

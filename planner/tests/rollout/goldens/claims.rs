@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::object::Object;
 use model::world::World;
 use serde_json::{Value, json};
 
@@ -149,7 +150,10 @@ fn claims_of_others_are_left_alone() {
     let mut world = with_claims(1, &json!({}), false);
     let foreign = json!({"metadata": {"name": "data-web-zzzzz", "uid": "foreign",
         "labels": {"app": "web", "apps.kruise.io/cloneset-instance-id": "zzzzz"}}});
-    world.server.claims.insert("data-web-zzzzz".into(), foreign);
+    world
+        .server
+        .claims
+        .insert("data-web-zzzzz".into(), foreign.into());
     world.edit("replicas 3", |spec| spec["replicas"] = 3.into());
     world.settle();
     assert!(!pods(&world).contains(&"web-zzzzz".to_owned()));
@@ -191,7 +195,7 @@ fn a_pod_that_is_spared_gives_its_claims_back() {
     let before = claims(&world);
     let owners = |world: &World| -> Vec<Value> {
         let claims = world.server.claims.values();
-        let owner = |c: &Value| c["metadata"]["ownerReferences"][0]["kind"].clone();
+        let owner = |c: &Object| c["metadata"]["ownerReferences"][0]["kind"].clone();
         claims.map(owner).collect()
     };
     world.edit("replicas 1", |spec| spec["replicas"] = 1.into());

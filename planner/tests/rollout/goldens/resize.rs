@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use model::object::Object;
 use model::world::World;
 
 use super::{compare, in_place};
@@ -29,7 +30,7 @@ fn resize() {
     world.settle();
     assert_eq!(world.uids(), uids);
     assert!(world.writes.values().all(|writes| *writes == 2));
-    let restarts = |p: &Value| p["status"]["containerStatuses"][0]["restartCount"] == 0;
+    let restarts = |p: &Object| p["status"]["containerStatuses"][0]["restartCount"] == 0;
     assert!(world.server.pods.values().all(restarts));
     world.edit("image web:2 and cpu 3", |spec| {
         let main = &mut spec["template"]["spec"]["containers"][0];

@@ -1,6 +1,7 @@
 //! Images are pulled ahead.
 
 use model::kubelet::is_warmer;
+use model::object::Object;
 use model::world::World;
 use planner::Effect;
 use serde_json::{Value, json};
@@ -53,8 +54,8 @@ fn warm_pull_failure() {
     let mut world = world(&json!({"imagePreDownloadParallelism": 1}));
     world.set_image("web:bad");
     run(&mut world, 30);
-    let running = |p: &&Value| !is_warmer(p);
-    let pods: Vec<&Value> = world.server.pods.values().filter(running).collect();
+    let running = |p: &&Object| !is_warmer(p);
+    let pods: Vec<&Object> = world.server.pods.values().filter(running).collect();
     for pod in pods {
         assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 0);
         assert_eq!(pod["spec"]["containers"][0]["image"], "web:1");

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::update::raise_generation;
 use super::{Server, is_pod};
+use crate::object::Object;
 
 /// What Pods have that ask for nothing else.
 const GRACE: i64 = 30;
@@ -18,7 +19,7 @@ impl Server {
         resource: Resource,
         name: &str,
         options: &Value,
-    ) -> Option<Value> {
+    ) -> Option<Object> {
         let mut object = self.objects(resource).get(name)?.clone();
         let asked = options["gracePeriodSeconds"].as_i64();
         let marked = object["metadata"]["deletionGracePeriodSeconds"].as_i64();
@@ -57,7 +58,7 @@ impl Server {
     }
 
     /// Deletion as anybody may ask for it.
-    pub fn terminate(&mut self, name: &str) -> Option<Value> {
+    pub fn terminate(&mut self, name: &str) -> Option<Object> {
         self.delete(Resource::Pods, name, &json!({}))
     }
 
@@ -69,13 +70,13 @@ impl Server {
     /// What controllers of the cluster do: claims go with the Pods that own them, but not while a
     /// Pod uses them.
     pub fn collect_claims(&mut self) -> Vec<String> {
-        let uid = |object: &Value| object["metadata"]["uid"].clone();
+        let uid = |object: &Object| object["metadata"]["uid"].clone();
         let pods: Vec<Value> = self.pods.values().map(uid).collect();
-        let is_lost = |claim: &&Value| {
+        let is_lost = |claim: &&Object| {
             let owner = &claim["metadata"]["ownerReferences"][0];
             owner["kind"] == "Pod" && !pods.contains(&owner["uid"])
         };
-        let name = |claim: &Value| claim["metadata"]["name"].as_str().unwrap().to_owned();
+        let name = |claim: &Object| claim["metadata"]["name"].as_str().unwrap().to_owned();
         let lost: Vec<String> = self.claims.values().filter(is_lost).map(name).collect();
         for name in lost {
             self.delete(Resource::Claims, &name, &json!({}));
@@ -87,7 +88,7 @@ impl Server {
                 .flatten()
                 .any(|v| v["persistentVolumeClaim"]["claimName"] == claim)
         };
-        let is_free = |claim: &&Value| {
+        let is_free = |claim: &&Object| {
             claim["metadata"]["deletionTimestamp"].is_string()
                 && !self.pods.values().any(|pod| uses(pod, &name(claim)))
         };

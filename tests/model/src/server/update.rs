@@ -4,6 +4,7 @@ use planner::effect::Resource;
 use serde_json::{Value, json};
 
 use super::{Refused, Server, is_pod};
+use crate::object::Object;
 use crate::resize::{cpus, default_requests, is_resize};
 
 impl Server {
@@ -14,7 +15,7 @@ impl Server {
         name: &str,
         old: &Value,
         mut new: Value,
-    ) -> Result<Value, Refused> {
+    ) -> Result<Object, Refused> {
         match resource {
             Resource::Claims => set(&mut new["metadata"], "managedFields", Value::Null),
             Resource::ControllerRevisions if old["data"] == new["data"] => {}
@@ -45,17 +46,17 @@ impl Server {
                 }
             }
             Resource::Pods => {
-                new["status"] = old["status"].clone();
+                keep(&mut new, old, "status");
                 if let Some(admit) = self.admission {
                     admit(&mut new);
                 }
-                if without_images(old) != without_images(&new) {
+                if old["spec"] != new["spec"] && without_images(old) != without_images(&new) {
                     return Err(Refused::Invalid);
                 }
             }
             // This subresource stores labels and annotations too, but neither the spec nor owners.
             Resource::PodsStatus => {
-                new["spec"] = old["spec"].clone();
+                keep(&mut new, old, "spec");
                 let owners = &old["metadata"]["ownerReferences"];
                 set(&mut new["metadata"], "ownerReferences", owners.clone());
             }
@@ -70,30 +71,35 @@ impl Server {
             // The last finalizer is gone, and nobody waits for a kubelet.
             tidy(&mut new);
             self.remove(resource, name);
-            return Ok(new);
+            return Ok(new.into());
         }
-        Ok(self.store(resource, name, new))
+        Ok(self.store(resource, name, new.into()))
     }
 }
 
 /// What validation asks of every object.
 fn check_metadata(old: &Value, new: &Value) -> Result<(), Refused> {
-    let list = |object: &Value, key: &str| -> Vec<Value> {
-        object["metadata"][key]
-            .as_array()
-            .cloned()
-            .unwrap_or_default()
-    };
     let owners = list(new, "ownerReferences");
     let controllers = owners.iter().filter(|o| o["controller"] == true).count();
     let before = list(old, "finalizers");
-    let added = list(new, "finalizers")
-        .iter()
-        .any(|name| !before.contains(name));
+    let mut after = list(new, "finalizers").iter();
+    let added = after.any(|name| !before.contains(name));
     if controllers > 1 || (added && old["metadata"]["deletionTimestamp"].is_string()) {
         return Err(Refused::Invalid);
     }
     Ok(())
+}
+
+fn list<'a>(object: &'a Value, key: &str) -> &'a [Value] {
+    let list = object["metadata"][key].as_array();
+    list.map(Vec::as_slice).unwrap_or_default()
+}
+
+/// A part that this write does not change.
+fn keep(new: &mut Value, old: &Value, part: &str) {
+    if old[part].is_null() || new[part] != old[part] {
+        new[part] = old[part].clone();
+    }
 }
 
 fn is_finished(old: &Value, new: &Value) -> bool {
