@@ -141,6 +141,7 @@ pub(crate) fn way(pod: &Pod, own: &Revision, target: &Revision, obstacle: Option
         return Way::Recreate(reason.clone());
     }
     let record = pod.in_place_state();
+    let record = record.as_ref();
     let mut changes = Changes {
         images: Vec::new(),
         resizes: Vec::new(),
@@ -198,8 +199,11 @@ pub(crate) fn may_serve(pod: &Pod, changes: &Changes) -> bool {
 /// Whether `pod` is in the middle of a change that takes more writes: batches of containers, or a
 /// resize that was announced. It is finished even when no others are begun.
 pub(crate) fn is_midway(pod: &Pod) -> bool {
+    if !pod.facts().asks {
+        return false;
+    }
     let record = pod.in_place_state();
-    record.is_some_and(|r| r.has_more() || resize::unfinished(pod, r).is_some())
+    record.is_some_and(|r| r.has_more() || resize::unfinished(pod, &r).is_some())
 }
 
 /// Whether images of the live Pod that are not those of its revision are what admission made of

@@ -57,8 +57,9 @@ impl From<Wire> for Pod {
             kin: kin::KinOf::default(),
         };
         pod.shrink();
-        pod.known = known::Known::of(&pod);
-        let progress = in_place::progress(&pod);
+        let record = pod.in_place_state();
+        pod.known = known::Known::of(&pod, record.as_ref());
+        let progress = in_place::progress(&pod, record.as_ref());
         pod.known.settle(progress);
         pod
     }
@@ -366,9 +367,14 @@ impl Pod {
             && ready.is_none_or(|(_, c)| &*c.status != "True")
     }
 
-    /// What an in-place update left on it.
-    pub fn in_place_state(&self) -> Option<&InPlaceState> {
-        self.known.record.as_deref()
+    /// What an in-place update left on it. It is read anew each time: kept for each Pod it would take
+    /// more memory than most of the rest, and decisions ask for the facts that follow from it.
+    pub fn in_place_state(&self) -> Option<InPlaceState> {
+        let annotations = self.annotations();
+        let record = annotations
+            .get(names::IN_PLACE_STATE_ANNOTATION)
+            .or_else(|| annotations.get(names::OLD_IN_PLACE_STATE_ANNOTATION));
+        record.and_then(|text| InPlaceState::parse(text))
     }
 
     /// Those who are like it, if it was introduced to them.

@@ -194,7 +194,7 @@ fn record(
     batch: &Batch,
     now: jiff::Timestamp,
 ) -> Option<InPlaceState> {
-    let recorded = pod.in_place_state().cloned();
+    let recorded = pod.in_place_state();
     let Batch {
         now: changes,
         later,

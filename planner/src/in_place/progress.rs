@@ -36,13 +36,13 @@ pub(crate) fn doubtful_until(pod: &Pod) -> Option<Timestamp> {
 }
 
 /// Judges `pod` by its record.
-pub(crate) fn progress(pod: &Pod) -> Progress {
+pub(crate) fn progress(pod: &Pod, record: Option<&InPlaceState>) -> Progress {
     // A Pod that was patched before its containers were reported has none on record. The kubelet
     // may be starting the old ones all the same.
     let asks = |state: &&InPlaceState| {
         !state.last.is_empty() || !state.resizes.is_empty() || state.generation.is_some()
     };
-    let Some(state) = pod.in_place_state().filter(asks) else {
+    let Some(state) = record.filter(asks) else {
         return Progress::Done;
     };
     match pod.status.observed_generation {

@@ -248,13 +248,16 @@ fn reason(pod: &Pod) -> Reason {
 /// Whether a resize that restarts its container may still come. The node may make a deferred one
 /// at any moment, so the Pod stays out of its Services until then.
 pub(crate) fn awaits_restart(pod: &Pod) -> bool {
+    if !pod.facts().asks {
+        return false;
+    }
     let Some(record) = pod.in_place_state() else {
         return false;
     };
     record.resizes.iter().any(|(name, resize)| {
         let keys: Vec<Key> = resources::differing(&resize.from, &resize.to).collect();
         let restarts = pod.container(name).is_some_and(|c| restarts(c, &keys));
-        restarts && is_unfinished(pod, record, name, resize)
+        restarts && is_unfinished(pod, &record, name, resize)
     })
 }
 
@@ -267,7 +270,7 @@ pub(crate) fn given_up(pod: &Pod, seconds: Option<u32>) -> Option<(Timestamp, Re
     }
     let (_, pending) = pod.condition(names::RESIZE_PENDING_CONDITION)?;
     let record = pod.in_place_state()?;
-    let reason = unfinished(pod, record)?;
+    let reason = unfinished(pod, &record)?;
     if reason == Reason::Resizing {
         return None;
     }

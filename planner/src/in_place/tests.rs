@@ -7,6 +7,10 @@ use serde_json::{Value, json};
 
 use super::*;
 
+fn progress(pod: &Pod) -> Progress {
+    super::progress(pod, pod.in_place_state().as_ref())
+}
+
 fn pod(spec: &str, generation: i64, status: Value, record: Value) -> Pod {
     let mut pod = json!({
         "metadata": {"name": "web-1", "uid": "u", "generation": generation,

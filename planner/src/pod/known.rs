@@ -15,7 +15,6 @@ use crate::in_place::Progress;
 pub(super) struct Known {
     pub(super) facts: Facts,
     pub(super) revision_hash: Option<Box<str>>,
-    pub(super) record: Option<Box<InPlaceState>>,
     /// How far the kubelet has come, where it is not done.
     pub(super) progress: Option<Box<Progress>>,
 }
@@ -62,18 +61,13 @@ impl Facts {
 }
 
 impl Known {
-    pub(super) fn of(pod: &Pod) -> Self {
+    pub(super) fn of(pod: &Pod, record: Option<&InPlaceState>) -> Self {
         let phase = pod.status.phase.as_deref();
         let ready = pod.condition(names::READY_CONDITION).map(|(_, c)| c);
         let is_ready = phase == Some("Running") && ready.is_some_and(|c| &*c.status == "True");
         let since = ready.and_then(|c| c.last_transition_time.as_ref());
         let ready_since = since.map(|t| t.0).filter(|_| is_ready);
         let created = pod.metadata.creation_timestamp.as_ref().map(|t| t.0);
-        let annotations = pod.annotations();
-        let record = annotations
-            .get(names::IN_PLACE_STATE_ANNOTATION)
-            .or_else(|| annotations.get(names::OLD_IN_PLACE_STATE_ANNOTATION));
-        let record = record.and_then(|text| InPlaceState::parse(text));
         let facts = Facts {
             gate: gate(pod),
             ready_since,
@@ -92,16 +86,13 @@ impl Known {
             is_finished: matches!(phase, Some("Succeeded" | "Failed")),
             is_named_for_deletion: pod.labels().contains_key(names::SPECIFIED_DELETE_LABEL),
             waits_for_kruise: waits_for_kruise(pod),
-            has_more: record.as_ref().is_some_and(InPlaceState::has_more),
-            asks: record
-                .as_ref()
-                .is_some_and(|record| record.has_more() || !record.resizes.is_empty()),
+            has_more: record.is_some_and(InPlaceState::has_more),
+            asks: record.is_some_and(|record| record.has_more() || !record.resizes.is_empty()),
             is_settled: false,
         };
         Self {
             facts,
             revision_hash: revision_hash(pod).map(Into::into),
-            record: record.map(Box::new),
             progress: None,
         }
     }
