@@ -1,4 +1,4 @@
-# The manager as a container image: make image IMG=...
+# Manager and webhook as one container image: make image IMG=...
 FROM rust:1.95-slim-trixie AS build
 # The compiler of this image, instead of what rust-toolchain.toml would fetch.
 ENV RUSTUP_TOOLCHAIN=1.95
@@ -7,9 +7,10 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --locked --release -p manager && \
-    cp target/release/insitu-manager /insitu-manager
+    cargo build --locked --release -p webhook && \
+    cp target/release/insitu-manager target/release/insitu-webhook /
 
 FROM debian:trixie-slim
-COPY --from=build /insitu-manager /insitu-manager
+COPY --from=build /insitu-manager /insitu-webhook /
 USER 65532:65532
 ENTRYPOINT ["/insitu-manager"]

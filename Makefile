@@ -32,8 +32,9 @@ check: ## Run the quick checks: format, lints, licences, rules of the tree
 	cargo test --locked -p tests --test tidy
 
 .PHONY: build
-build: ## Build the manager for release
+build: ## Build manager and webhook for release
 	cargo build --locked --release -p manager
+	cargo build --locked --release -p webhook
 
 .PHONY: crds
 crds: ## Write config/crd from the types in apis/

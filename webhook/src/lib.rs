@@ -3,11 +3,16 @@
 //! Pure are what certificates there should be, see [`certs`], how the API server's questions are
 //! answered, see [`review`], and what may be written, see [`validate`].
 
+pub mod args;
 pub mod certs;
+pub mod files;
 pub mod keeper;
 pub mod metrics;
 pub mod migration;
 pub mod readiness;
 pub mod review;
+pub mod router;
+pub mod run;
+pub mod server;
 pub mod tls;
 pub mod validate;

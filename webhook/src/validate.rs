@@ -8,7 +8,7 @@ use planner::in_place;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::review::admission::{Operation, Request, Verdict};
+use crate::review::admission::{Kind, Operation, Request, Verdict};
 
 mod template;
 
@@ -19,8 +19,26 @@ pub struct Rules {
     pub deletion_protection: bool,
 }
 
+/// Judges a request about any kind.
+pub fn judge(request: &Request, rules: Rules) -> Verdict {
+    let Kind {
+        group,
+        version,
+        kind,
+    } = &request.kind;
+    match (group.as_str(), version.as_str(), kind.as_str()) {
+        (names::GROUP, "v1beta1", "CloneSet") => clone_set(request, rules),
+        // To let it in unseen would be worse than to say so.
+        _ => Verdict::Forbidden(format!(
+            "there are no rules here for {kind} in {group}/{version}: register the webhook for \
+             clonesets in {}/v1beta1 only",
+            names::GROUP
+        )),
+    }
+}
+
 /// Judges a request about a CloneSet.
-pub fn clone_set(request: &Request, rules: Rules) -> Verdict {
+fn clone_set(request: &Request, rules: Rules) -> Verdict {
     match request.operation {
         Operation::Update if is_old_story(request) => allowed(),
         Operation::Create | Operation::Update => {

@@ -83,6 +83,17 @@ pub enum Verdict {
     Forbidden(String),
 }
 
+impl Verdict {
+    /// The `outcome` label of metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Allowed { .. } => "allowed",
+            Self::Invalid(_) => "invalid",
+            Self::Forbidden(_) => "forbidden",
+        }
+    }
+}
+
 /// What is sent back.
 #[derive(Debug, Serialize)]
 pub struct Response {

@@ -36,6 +36,13 @@ pub struct Response {
     result: Value,
 }
 
+impl Answer<Response> {
+    /// Whether the objects were converted.
+    pub fn is_success(&self) -> bool {
+        self.response.result["status"] == "Success"
+    }
+}
+
 /// Answers a review: all of its objects are converted, or none.
 ///
 /// # Errors

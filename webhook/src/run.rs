@@ -1,0 +1,201 @@
+//! Starts everything and stops it in order; the only place that spawns tasks for the whole process.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use process::{
+    bind,
+    health::{self, Heartbeat},
+    shutdown,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    args::Args,
+    files::Files,
+    metrics::Metrics,
+    readiness::Readiness,
+    router,
+    server::Server,
+    tls::{self, Identity},
+};
+
+/// How often files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// For how long tasks and plain servers may close.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT_MAX_AGE: Duration = Duration::from_secs(30);
+
+/// Why the process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address is taken.
+    #[error(transparent)]
+    Listen(#[from] bind::Error),
+    /// There is nothing to serve.
+    #[error("--bind-address is \"0\": the webhook has to listen somewhere")]
+    NoAddress,
+    /// Nobody keeps a certificate.
+    #[error("--cert-dir is missing: there is no certificate to show")]
+    NoCertificates,
+    /// A file given by flag cannot be read.
+    #[error("failed to read {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    /// Signals cannot be received.
+    #[error(transparent)]
+    Signals(#[from] shutdown::Error),
+}
+
+/// What keeps the certificate gets this to work with.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Who shows it.
+    pub identity: Arc<Identity>,
+    /// Who is told what is published.
+    pub readiness: Arc<Readiness>,
+    /// Where numbers go.
+    pub metrics: Metrics,
+    /// Cancelled at the very end.
+    pub shutdown: CancellationToken,
+    /// Spawn tasks here; they must end on `shutdown`.
+    pub tracker: TaskTracker,
+    /// The command line.
+    pub args: Arc<Args>,
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn run(args: Args) -> Result<(), Error> {
+    let signal = shutdown::stop_signal()?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+    allow_sockets();
+    let identity = Arc::new(Identity::default());
+    let parts = Parts {
+        readiness: Arc::new(Readiness::new(
+            Arc::clone(&identity),
+            args.names().server_name(),
+        )),
+        metrics: Metrics::new(Arc::clone(&identity)),
+        identity,
+        shutdown: CancellationToken::new(),
+        tracker: TaskTracker::new(),
+        args: Arc::new(args),
+    };
+    let server = server(&parts)?;
+    let listener = parts.args.bind_address.listen().await?;
+    let listener = listener.ok_or(Error::NoAddress)?;
+    certificates(&parts)?;
+    probes(&parts).await?;
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(server.serve(listener, stop.clone()));
+    signal.cancelled().await;
+    parts.readiness.leave();
+    tracing::info!("stopping: the cluster learns of it, requests under way are answered");
+    tokio::time::sleep(parts.args.shutdown_delay).await;
+    stop.cancel();
+    let _ = serving.await;
+    parts.shutdown.cancel();
+    parts.tracker.close();
+    let _ = tokio::time::timeout(CLOSE_WITHIN, parts.tracker.wait()).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn server(parts: &Parts) -> Result<Server, Error> {
+    let args = &parts.args;
+    let client_ca = args.client_ca.as_deref().map(read).transpose()?;
+    let tls = tls::config(Arc::clone(&parts.identity), client_ca.as_deref())?;
+    let metrics = parts.metrics.clone();
+    Ok(Server {
+        tls: Arc::new(tls),
+        router: router::router(args.request_limits(), args.rules(), metrics.clone()),
+        limits: args.connection_limits(),
+        metrics,
+    })
+}
+
+/// Begins to keep the certificate.
+fn certificates(parts: &Parts) -> Result<(), Error> {
+    let folder = parts.args.cert_dir.clone().ok_or(Error::NoCertificates)?;
+    let files = Files {
+        folder,
+        identity: Arc::clone(&parts.identity),
+        readiness: Arc::clone(&parts.readiness),
+        metrics: parts.metrics.clone(),
+    };
+    let keep = files.keep(LOOK_EVERY, parts.shutdown.clone());
+    parts.tracker.spawn(keep);
+    Ok(())
+}
+
+async fn probes(parts: &Parts) -> Result<(), Error> {
+    let heart = Heartbeat::default();
+    let live = vec![heart.check("runtime", HEARTBEAT_MAX_AGE)];
+    let shutdown = parts.shutdown.clone();
+    parts.tracker.spawn(async move {
+        let mut ticker = tokio::time::interval(HEARTBEAT);
+        while shutdown.run_until_cancelled(ticker.tick()).await.is_some() {
+            heart.beat();
+        }
+    });
+    let metrics = parts.metrics.clone();
+    let both = [
+        (
+            parts.args.health_probe_bind_address,
+            health::probes(live, vec![parts.readiness.check()]),
+        ),
+        (
+            parts.args.metrics_bind_address,
+            health::metrics(move || metrics.encode()),
+        ),
+    ];
+    for (bind, router) in both {
+        let Some(listener) = bind.listen().await? else {
+            continue;
+        };
+        let serving = health::serve(listener, router, parts.shutdown.clone());
+        parts.tracker.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "a server ended");
+            }
+        });
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| Error::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Takes as many sockets as the system grants: the usual 1,024 are for programs of old.
+fn allow_sockets() {
+    let raise = || {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        if soft < hard {
+            setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        }
+        Ok::<(), nix::Error>(())
+    };
+    if let Err(error) = raise() {
+        tracing::warn!(%error, "failed to raise the limit on open sockets");
+    }
+}
