@@ -24,6 +24,10 @@ test: ## Run every check and every suite; ends with "N passed, N failed"
 sim: ## Run SEEDS random lives of a CloneSet, or print the one of SEED
 	@cargo run --quiet --locked --profile sim -p sim -- $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
 
+.PHONY: fuzz
+fuzz: ## Ask the webhook with RUNS bodies that make no sense (SEED chooses which)
+	@cargo run --quiet --locked --profile sim -p door -- fuzz --runs $(or $(RUNS),1000000) --seed $(or $(SEED),1)
+
 .PHONY: check
 check: ## Run the quick checks: format, lints, licences, rules of the tree
 	cargo fmt --all --check
@@ -56,6 +60,10 @@ bench-planner: ## Measure a decision about a set of 5,000 Pods only
 .PHONY: bench-rollout
 bench-rollout: ## Measure a rollout of 1,000 Pods on fake nodes only
 	@scripts/bench rollout
+
+.PHONY: bench-webhook
+bench-webhook: ## Measure the webhook at 1,000 requests per second, and with 10,000 idle connections
+	@scripts/bench webhook
 
 .PHONY: bench-growth
 bench-growth: ## Measure rollouts of 1,000 and of 5,000 Pods, and compare them (half an hour)

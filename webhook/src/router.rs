@@ -167,7 +167,6 @@ impl Door {
             }
         };
         let turn = async {
-            let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;
             let bytes = match u32::try_from(length).ok().filter(|_| length > SMALL) {
                 Some(length) => Some(
                     Arc::clone(&path.bytes)
@@ -177,6 +176,8 @@ impl Door {
                 ),
                 None => None,
             };
+            // Last, so that whoever waits for memory keeps nobody else from a turn.
+            let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;
             Some((turn, bytes))
         };
         let turn = timeout_at(until, turn).await.ok().flatten();

@@ -187,7 +187,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 /// Takes as many sockets as the system grants: the usual 1,024 are for programs of old.
-fn allow_sockets() {
+pub fn allow_sockets() {
     let raise = || {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         if soft < hard {

@@ -1,5 +1,8 @@
 //! Who knocks at the webhook: clients, load and nonsense.
 
 pub mod client;
+pub mod fuzz;
+pub mod load;
+pub mod process;
 pub mod reviews;
 pub mod serving;

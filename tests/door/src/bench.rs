@@ -1,0 +1,217 @@
+//! Measures the webhook against a bare echo on the same machine, in one run.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener as StdListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use door::{
+    client::{self, Http},
+    load::{self, Pace, Times},
+    process::Process,
+    reviews, serving,
+};
+use rustls::ClientConfig;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::Command,
+    time::Instant,
+};
+
+/// How many handshakes are under way at a time.
+const HANDSHAKES: usize = 64;
+
+/// What is measured.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The binary to measure.
+    #[arg(long)]
+    webhook: PathBuf,
+    /// Requests per second.
+    #[arg(long, default_value_t = 1000)]
+    rate: u32,
+    /// How many connections share them.
+    #[arg(long, default_value_t = 10)]
+    connections: u32,
+    /// For how long, in seconds; the echo gets half before and half after.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// How many connections are held that nobody uses.
+    #[arg(long, default_value_t = 10_000)]
+    idle: usize,
+    /// Where the figures are written.
+    #[arg(long, default_value = "target/bench/webhook.json")]
+    out: PathBuf,
+}
+
+/// A folder with certificates, gone at the end.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) async fn run(options: Options) -> Result<()> {
+    let folder = Folder(std::env::temp_dir().join(format!("insitu-door-{}", std::process::id())));
+    let config = certificates(&folder.0)?;
+    let body = reviews::create();
+    let echo_at = free()?;
+    let echo = Process::start(
+        Command::new(std::env::current_exe()?)
+            .args(["echo", "--address", &echo_at.to_string(), "--cert-dir"])
+            .arg(&folder.0),
+    )?;
+    let (webhook, at, cold_start) = start(&options.webhook, &folder.0).await?;
+    let pace = |seconds| Pace {
+        rate: options.rate,
+        connections: options.connections,
+        time: seconds,
+    };
+    let half = Duration::from_secs(options.seconds) / 2;
+    listening(echo_at).await?;
+    for (address, path) in [(echo_at, "/"), (at, "/validate")] {
+        load::post(address, &config, path, &body, pace(Duration::from_secs(1))).await?;
+    }
+
+    let echo_before = load::post(echo_at, &config, "/", &body, pace(half)).await?;
+    let cpu = webhook.cpu()?;
+    let ours = load::post(at, &config, "/validate", &body, pace(half * 2)).await?;
+    let cpu = webhook.cpu()?.saturating_sub(cpu);
+    let rss = webhook.resident_mib()?;
+    let echo_after = load::post(echo_at, &config, "/", &body, pace(half)).await?;
+    let echoed = echo_before.and(echo_after);
+    echo.end().await?;
+
+    let held = hold(at, &config, options.idle).await?;
+    let idle_rss = webhook.resident_mib()?;
+    let one = load::post(
+        at,
+        &config,
+        "/validate",
+        &body,
+        pace(Duration::from_secs(1)),
+    )
+    .await?;
+    drop(held);
+    webhook.end().await?;
+    let figures = json!({
+        "rps": round(count(&ours) / ours.elapsed.as_secs_f64()),
+        "p50_ms": ms(ours.per_mille(500)),
+        "p99_ms": ms(ours.per_mille(990)),
+        "echo_p50_ms": ms(echoed.per_mille(500)),
+        "echo_p99_ms": ms(echoed.per_mille(990)),
+        "cpu_ms_per_request": round(cpu.as_secs_f64() * 1000.0 / count(&ours)),
+        "rss_mb": round(rss),
+        "cold_start_s": round(cold_start.as_secs_f64()),
+        "idle_connections": options.idle,
+        "idle_rss_mb": round(idle_rss),
+        "idle_p99_ms": ms(one.per_mille(990)),
+        "requests": ours.count(),
+        "body_bytes": body.len(),
+    });
+    let text = serde_json::to_string_pretty(&figures)? + "\n";
+    if let Some(parent) = options.out.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(&options.out, &text)?;
+    print!("{text}");
+    Ok(())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "requests are few")]
+fn count(times: &Times) -> f64 {
+    times.count() as f64
+}
+
+fn ms(time: Duration) -> f64 {
+    round(time.as_secs_f64() * 1000.0)
+}
+
+fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+/// Certificates in `folder`, and a client that trusts them.
+fn certificates(folder: &Path) -> Result<Arc<ClientConfig>> {
+    fs::create_dir_all(folder)?;
+    let authority = serving::authority()?;
+    let leaf = serving::leaf(&authority)?;
+    fs::write(folder.join("ca.crt"), &authority.certificate)?;
+    fs::write(folder.join("tls.crt"), &leaf.certificate)?;
+    fs::write(folder.join("tls.key"), &leaf.key)?;
+    let config = client::config(&authority.certificate, None, Http::One)?;
+    Ok(Arc::new(config))
+}
+
+/// An address that nobody listens on, for the moment.
+fn free() -> Result<SocketAddr> {
+    Ok(StdListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// Starts the webhook and waits until it is ready.
+async fn start(binary: &Path, folder: &Path) -> Result<(Process, SocketAddr, Duration)> {
+    let (at, probes) = (free()?, free()?);
+    let begun = Instant::now();
+    let process = Process::start(
+        Command::new(binary)
+            .args(["--bind-address", &at.to_string(), "--cert-dir"])
+            .arg(folder)
+            .args(["--health-probe-bind-address", &probes.to_string()])
+            .args(["--metrics-bind-address", "0", "--log-level", "warn"]),
+    )?;
+    while !is_ready(probes).await {
+        ensure!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it does not get ready"
+        );
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok((process, at, begun.elapsed()))
+}
+
+async fn is_ready(probes: SocketAddr) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect(probes).await?;
+        let request = b"GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer.starts_with("HTTP/1.1 200"))
+    };
+    ask.await.unwrap_or(false)
+}
+
+async fn listening(address: SocketAddr) -> Result<()> {
+    let begun = Instant::now();
+    while let Err(error) = TcpStream::connect(address).await {
+        if begun.elapsed() > Duration::from_secs(10) {
+            return Err(error).context("the echo does not listen");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+/// Opens connections that nobody uses; they stay as long as what is returned.
+async fn hold(
+    at: SocketAddr,
+    config: &Arc<ClientConfig>,
+    count: usize,
+) -> Result<Vec<impl Sized + use<>>> {
+    let mut held = Vec::with_capacity(count);
+    while held.len() < count {
+        let next = (count - held.len()).min(HANDSHAKES);
+        let handshakes = (0..next).map(|_| client::handshake(at, config));
+        held.extend(futures::future::try_join_all(handshakes).await?);
+    }
+    Ok(held)
+}
