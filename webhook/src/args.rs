@@ -58,7 +58,7 @@ pub struct Args {
     pub max_concurrent_requests: usize,
 
     /// The largest body of /convert, in MiB: a list of objects is converted in one piece, and
-    /// takes about ten times as much memory meanwhile. All of them together get twice as much.
+    /// takes about twice as much memory meanwhile. Several at the same time share this.
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = mebibytes)]
     pub max_conversion_mib: usize,
 
@@ -108,6 +108,7 @@ impl Args {
             ..router::Limits::default()
         };
         limits.convert.bytes = self.max_conversion_mib * MIB;
+        limits.convert.shared_bytes = limits.convert.bytes;
         limits
     }
 
@@ -119,7 +120,7 @@ impl Args {
     }
 }
 
-/// So much that twice of it can be counted.
+/// So much that its bytes can be counted.
 fn mebibytes(text: &str) -> Result<usize, String> {
     match positive(text)? {
         number if number <= 1024 => Ok(number),

@@ -76,10 +76,14 @@ impl Review {
     }
 
     fn parse<'b, T: Deserialize<'b>>(&self, body: &'b [u8]) -> Result<T, Refusal> {
-        serde_json::from_slice(body).map_err(|error| Refusal::Shape {
+        serde_json::from_slice(body).map_err(|error| self.refusal(&error))
+    }
+
+    fn refusal(&self, error: &serde_json::Error) -> Refusal {
+        Refusal::Shape {
             expected: self.kind,
             why: error.to_string(),
-        })
+        }
     }
 
     fn answer<R: Serialize>(&self, response: R) -> Answer<R> {

@@ -26,6 +26,7 @@ use refused::Refused;
 
 /// Bodies up to this size wait for nobody and are answered where they are read.
 const SMALL: usize = 64 * 1024;
+const MIB: usize = 1024 * 1024;
 
 /// What requests may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +42,10 @@ pub struct Limits {
 /// What requests to one path may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathLimits {
-    /// Of a body; all bodies that are not small share twice as much.
+    /// Of a body.
     pub bytes: usize,
+    /// Of all bodies together that are not small; more wait for their turn.
+    pub shared_bytes: usize,
     /// From the head of a request to its answer.
     pub time: Duration,
 }
@@ -53,12 +56,14 @@ impl Default for Limits {
             requests: 256,
             // An API server takes objects of up to 3 MiB, and a review has the old one as well.
             validate: PathLimits {
-                bytes: 8 * 1024 * 1024,
+                bytes: 8 * MIB,
+                shared_bytes: 16 * MIB,
                 time: Duration::from_secs(10),
             },
             // A list of thousands of objects is converted in one piece; an API server waits 30 s.
             convert: PathLimits {
-                bytes: 64 * 1024 * 1024,
+                bytes: 64 * MIB,
+                shared_bytes: 64 * MIB,
                 time: Duration::from_secs(30),
             },
         }
@@ -96,7 +101,7 @@ pub fn router(limits: Limits, rules: Rules, metrics: Metrics) -> Router {
         Arc::new(Path {
             name,
             limits,
-            bytes: Arc::new(Semaphore::new(limits.bytes * 2)),
+            bytes: Arc::new(Semaphore::new(limits.shared_bytes.max(limits.bytes))),
             answer,
         })
     };
@@ -222,12 +227,7 @@ fn admit(body: &[u8], rules: Rules) -> Result<Answer, Refused> {
 
 /// `/convert`.
 fn convert(body: &[u8]) -> Result<Answer, Refused> {
-    let answer = conversion::answer(body)?;
-    let outcome = if answer.is_success() {
-        "converted"
-    } else {
-        "failed"
-    };
-    let json = serde_json::to_vec(&answer).map_err(|_| Refused::Panicked)?;
+    let conversion::Answer { json, is_success } = conversion::answer(body)?;
+    let outcome = if is_success { "converted" } else { "failed" };
     Ok(Answer { json, outcome })
 }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use door::{
-    client::{self, Http},
+    client::{self, Client, Http},
     load::{self, Pace, Times},
     process::Process,
     reviews, serving,
@@ -46,6 +46,9 @@ pub(crate) struct Options {
     /// How many connections are held that nobody uses.
     #[arg(long, default_value_t = 10_000)]
     idle: usize,
+    /// How many objects are converted in one review.
+    #[arg(long, default_value_t = 5000)]
+    objects: usize,
     /// Where the figures are written.
     #[arg(long, default_value = "target/bench/webhook.json")]
     out: PathBuf,
@@ -102,6 +105,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     )
     .await?;
     drop(held);
+    let (convert, converted) = convert(at, &config, options.objects).await?;
+    let convert_peak = webhook.peak_mib()?;
     webhook.end().await?;
     let figures = json!({
         "rps": round(count(&ours) / ours.elapsed.as_secs_f64()),
@@ -115,6 +120,10 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         "idle_connections": options.idle,
         "idle_rss_mb": round(idle_rss),
         "idle_p99_ms": ms(one.per_mille(990)),
+        "convert_objects": options.objects,
+        "convert_mb": round(mib(converted)),
+        "convert_s": round(convert.as_secs_f64()),
+        "convert_peak_rss_mb": round(convert_peak),
         "requests": ours.count(),
         "body_bytes": body.len(),
     });
@@ -199,6 +208,30 @@ async fn listening(address: SocketAddr) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "bodies are no larger")]
+fn mib(bytes: usize) -> f64 {
+    bytes as f64 / 1024.0 / 1024.0
+}
+
+/// Has a list converted: how long it takes, and how large it is.
+async fn convert(
+    at: SocketAddr,
+    config: &Arc<ClientConfig>,
+    objects: usize,
+) -> Result<(Duration, usize)> {
+    let objects: Vec<_> = (0..objects)
+        .map(|n| reviews::old_set(&format!("web-{n}")))
+        .collect();
+    let review = reviews::bytes(&reviews::conversion("v1beta1", &objects));
+    drop(objects);
+    let size = review.len();
+    let mut client = Client::connect(at, config).await?;
+    let begun = Instant::now();
+    let answer = client.post("/convert", review).await?;
+    ensure!(answer.code == 200, "{}", answer.text());
+    Ok((begun.elapsed(), size))
 }
 
 /// Opens connections that nobody uses; they stay as long as what is returned.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Parser};
 use door::{
     fuzz::{self, Tally},
-    process::resident_mib,
+    process::own_resident_mib,
 };
 
 mod bench;
@@ -67,7 +67,7 @@ fn nonsense(options: &Fuzz) -> Result<()> {
         .map(|seed| {
             thread::spawn(move || {
                 fuzz::run(seed, share, |run| {
-                    let memory = resident_mib("self").unwrap_or_default();
+                    let memory = own_resident_mib().unwrap_or_default();
                     println!("seed {seed}: {run} runs, {memory:.1} MiB");
                 })
             })

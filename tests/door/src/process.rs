@@ -51,17 +51,29 @@ impl Process {
     /// # Errors
     /// When it is gone.
     pub fn resident_mib(&self) -> Result<f64> {
-        resident_mib(&self.id.to_string())
+        status_mib(&self.id.to_string(), "VmRSS:")
+    }
+
+    /// The most that it ever was.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn peak_mib(&self) -> Result<f64> {
+        status_mib(&self.id.to_string(), "VmHWM:")
     }
 }
 
-/// Resident memory of `process` in MiB; "self" is this one.
+/// Resident memory of this process in MiB.
 ///
 /// # Errors
-/// When it is gone.
-pub fn resident_mib(process: &str) -> Result<f64> {
+/// Where there is no /proc.
+pub fn own_resident_mib() -> Result<f64> {
+    status_mib("self", "VmRSS:")
+}
+
+fn status_mib(process: &str, field: &str) -> Result<f64> {
     let text = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.context("no VmRSS")?.split_whitespace().next();
-    Ok(kib.context("no VmRSS")?.parse::<f64>()? / 1024.0)
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
+    let kib = line.context("no such field")?.split_whitespace().next();
+    Ok(kib.context("no number")?.parse::<f64>()? / 1024.0)
 }

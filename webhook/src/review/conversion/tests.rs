@@ -15,13 +15,17 @@ fn review(objects: &Value) -> Value {
 
 fn answered(review: &Value) -> Value {
     let body = serde_json::to_vec(review).unwrap();
-    serde_json::to_value(answer(&body).unwrap()).unwrap()
+    let answer = answer(&body).unwrap();
+    let value: Value = serde_json::from_slice(&answer.json).unwrap();
+    let status = &value["response"]["result"]["status"];
+    assert_eq!(status == "Success", answer.is_success);
+    value
 }
 
 fn refused(body: &[u8]) -> String {
     match answer(body) {
         Err(refusal) => refusal.to_string(),
-        Ok(answer) => panic!("{}", serde_json::to_value(answer).unwrap()),
+        Ok(answer) => panic!("{}", String::from_utf8_lossy(&answer.json)),
     }
 }
 
@@ -98,4 +102,26 @@ fn what_is_no_review_is_refused_with_what_was_expected() {
         let text = refused(body.as_bytes());
         assert!(text.contains(part), "{body}: {text}");
     }
+}
+
+#[test]
+fn objects_that_are_asked_about_twice_are_refused() {
+    let body = r#"{"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview", "request": {
+        "uid": "u", "desiredAPIVersion": "apps.kruise.io/v1beta1", "objects": [], "objects": []}}"#;
+    let text = refused(body.as_bytes());
+    assert!(text.contains("duplicate field `objects`"), "{text}");
+}
+
+#[test]
+fn nothing_of_what_was_converted_before_a_failure_is_sent() {
+    let mut other = set("z");
+    other["apiVersion"] = "apps.kruise.io/v7".into();
+    let many: Vec<Value> = (0..50)
+        .map(|n| set(&n.to_string()))
+        .chain([other])
+        .collect();
+    let answer = answered(&review(&many.into()));
+    assert_eq!(answer["response"]["convertedObjects"], json!([]));
+    let message = answer["response"]["result"]["message"].as_str().unwrap();
+    assert!(message.starts_with("shop/z: apiVersion"), "{message}");
 }
