@@ -9,7 +9,10 @@ use process::telemetry;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
+// One thread besides this one does all the work, however many CPUs the node has. An update needs
+// little more than a millisecond of it per Pod, and each thread more would keep pages of its own for
+// every size of object.
+#[tokio::main(worker_threads = 1)]
 async fn main() -> ExitCode {
     let args = Args::parse();
     if let Err(error) = telemetry::init(args.log_format, &args.log_level) {

@@ -2,17 +2,23 @@
 
 use std::sync::Arc;
 
+use super::patch::{changes_ops, told};
 use super::{Changes, Progress, trouble};
+use crate::effect::Op;
 use crate::reason::Reason;
 use crate::{Pod, Revision};
 
 /// What is changed now, and what only after it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Batch {
     /// Labels, annotations and the containers of the highest priority.
     pub(crate) now: Changes,
     /// The other containers.
     pub(crate) later: Changes,
+    /// What the patch says of images, labels and annotations: the same for every Pod.
+    pub(super) ops: Vec<Op>,
+    /// The images in words.
+    pub(super) told: Vec<String>,
 }
 
 /// Splits `changes` by the priorities that the target's template gives.
@@ -29,12 +35,15 @@ pub(crate) fn batch(changes: &Changes, target: &Revision) -> Batch {
         .iter()
         .cloned()
         .partition(|c| is_now(&c.container));
+    let now = Changes {
+        images,
+        resizes,
+        ..changes.clone()
+    };
     Batch {
-        now: Changes {
-            images,
-            resizes,
-            ..changes.clone()
-        },
+        ops: changes_ops(&now),
+        told: told(&now),
+        now,
         later: Changes {
             images: later_images,
             resizes: later_resizes,
@@ -114,7 +123,7 @@ mod tests {
         };
         let mut batches = Vec::new();
         while !left.images.is_empty() {
-            let Batch { now, later } = batch(&left, &target(priorities));
+            let Batch { now, later, .. } = batch(&left, &target(priorities));
             batches.push(now.containers().map(str::to_owned).collect());
             left = later;
         }

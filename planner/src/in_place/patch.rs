@@ -13,6 +13,9 @@ use crate::effect::{
 use crate::pod::Gate;
 use crate::{Pod, Revision};
 
+/// Operations at most that are about one Pod: its UID, its conditions, labels and record.
+const OTHER_OPS: usize = 12;
+
 /// The effect that brings `pod` to `target`. Its `test`s are what the decision looked at: the Pod
 /// itself, the containers by name and image, and whether it is out of its Services.
 ///
@@ -26,15 +29,13 @@ pub(crate) fn patch_pod(
 ) -> Effect {
     let changes = &batch.now;
     let at = Target::of(&pod.metadata);
-    let mut ops = vec![test_uid(&at)];
+    let mut ops = Vec::with_capacity(batch.ops.len() + changes.images.len() + OTHER_OPS);
+    ops.push(test_uid(&at));
     if !changes.images.is_empty() {
         ops.extend(test_out_of_service(pod));
         ops.extend(changes.images.iter().map(|change| test_runs(pod, change)));
     }
-    for change in &changes.images {
-        ops.extend(image_ops(change));
-    }
-    ops.extend(changes.keys.iter().map(key_op));
+    ops.extend_from_slice(&batch.ops);
     ops.extend(label_ops(pod, target));
     ops.extend(left_behind(pod));
     if let Some(record) = record(pod, target, batch, now) {
@@ -54,11 +55,7 @@ pub(crate) fn patch_pod(
     Effect::PatchPod {
         target: at,
         revision: target.name().to_owned(),
-        images: changes
-            .images
-            .iter()
-            .map(|c| format!("{}: {} -> {}", c.container, c.from, c.to))
-            .collect(),
+        images: batch.told.clone(),
         patch: ops,
         disruption,
     }
@@ -112,6 +109,20 @@ pub(super) fn container_path(list: List, index: usize) -> String {
         List::Init => "initContainers",
     };
     format!("/spec/{list}/{index}")
+}
+
+/// The part of the patch that follows from `changes` alone.
+pub(super) fn changes_ops(changes: &Changes) -> Vec<Op> {
+    let images = changes.images.iter().flat_map(image_ops);
+    images.chain(changes.keys.iter().map(key_op)).collect()
+}
+
+/// What becomes of images, for the Event.
+pub(super) fn told(changes: &Changes) -> Vec<String> {
+    let images = changes.images.iter();
+    images
+        .map(|c| format!("{}: {} -> {}", c.container, c.from, c.to))
+        .collect()
 }
 
 fn image_ops(change: &ImageChange) -> [Op; 3] {
@@ -194,11 +205,14 @@ fn record(
     batch: &Batch,
     now: jiff::Timestamp,
 ) -> Option<InPlaceState> {
-    let recorded = pod.in_place_state();
     let Batch {
         now: changes,
         later,
+        ..
     } = batch;
+    // Nothing is kept of a change that is done, and there is no need to read of it.
+    let is_over = changes.touches_spec() && pod.facts().is_settled && !pod.facts().asks;
+    let recorded = if is_over { None } else { pod.in_place_state() };
     if !changes.touches_spec() {
         let outdated = |state: &InPlaceState| state.revision != target.name() || state.has_more();
         let mut state = recorded.filter(outdated)?;
