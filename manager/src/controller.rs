@@ -171,10 +171,10 @@ impl Controller {
     }
 
     /// Of the kinds that are adopted: an object without a controller may match the selector of any
-    /// set beside it.
+    /// set beside it. One that is gone may have been a Pod that kept a claim of such a set in use.
     fn on_owned_or_orphan(&self, change: &Change) {
         self.on_owned(change);
-        if change.owner_uid.is_none() && !change.deleted {
+        if change.owner_uid.is_none() {
             let by_uid = self.by_uid.read();
             for key in by_uid
                 .values()

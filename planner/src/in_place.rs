@@ -46,6 +46,9 @@ pub(crate) struct ImageChange {
     pub(crate) container: String,
     pub(crate) from: String,
     pub(crate) to: String,
+    /// What the container was started with, where that is not `from` for certain: the kubelet has
+    /// not seen who put it there.
+    pub(crate) started: Option<String>,
 }
 
 /// Which of a Pod's maps a key stands in.
@@ -170,6 +173,8 @@ pub(crate) fn way(pod: &Pod, own: &Revision, target: &Revision, obstacle: Option
                 container: container.clone(),
                 from: image.to_owned(),
                 to: wanted.clone(),
+                started: (unchanged && has_seen_ours_only(pod, record, own))
+                    .then(|| wanted.clone()),
             });
         }
     }
@@ -223,6 +228,17 @@ fn is_rewritten_by_admission(pod: &Pod, record: Option<&InPlaceState>, own: &Rev
             Some(before) => pod.generation() <= before + 1,
             None => !names::IN_PLACE_GRACE_ANNOTATIONS.into_iter().any(in_grace),
         }
+}
+
+/// Whether the kubelet has yet to see any spec that is not of our making.
+fn has_seen_ours_only(pod: &Pod, record: Option<&InPlaceState>, own: &Revision) -> bool {
+    let ours = match record {
+        None => Some(1),
+        Some(record) if record.revision == own.name() => record.generation.map(|g| g + 1),
+        Some(_) => None,
+    };
+    let seen = pod.status.observed_generation;
+    seen.zip(ours).is_some_and(|(seen, ours)| seen <= ours)
 }
 
 fn find<'a>(pod: &'a Pod, name: &str) -> Option<(List, usize, &'a Container)> {

@@ -82,6 +82,7 @@ fn images(pod: &Pod, own: &Revision, target: &Revision) -> Option<Vec<ImageChang
             container: container.clone(),
             from: live.image.to_string(),
             to: wanted.clone(),
+            started: None,
         });
     }
     Some(images)

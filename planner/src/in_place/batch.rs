@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::patch::{changes_ops, told};
-use super::{Changes, Progress, trouble};
+use super::{Changes, Progress, progress, trouble};
 use crate::effect::Op;
 use crate::reason::Reason;
 use crate::{Pod, Revision};
@@ -78,6 +78,9 @@ pub(crate) fn waits_for(
     let container = Arc::from(*before.first()?);
     match progress {
         Progress::Unseen => return Some(Reason::WaitingKubelet),
+        // What `now` itself has begun, an announced resize say, is not waited for: it would be for
+        // ever.
+        Progress::Restarting(_) if !progress::awaits(pod, &before) => {}
         Progress::Restarting(Reason::Patched) => return Some(Reason::WaitingBatch { container }),
         Progress::Restarting(reason) => return Some(reason.clone()),
         Progress::Done => {}
@@ -116,6 +119,7 @@ mod tests {
             container: name.into(),
             from: "x:1".into(),
             to: "x:2".into(),
+            started: None,
         };
         let mut left = Changes {
             images: ["a", "b", "c"].map(image).into(),

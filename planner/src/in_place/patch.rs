@@ -243,6 +243,7 @@ fn record(
         let image = known
             .filter(|last| last.container_id == container_id)
             .and_then(|last| last.image)
+            .or_else(|| change.started.clone())
             .unwrap_or_else(|| change.from.clone());
         let last = LastContainer {
             image_id: status.image_id.to_string(),

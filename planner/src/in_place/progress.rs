@@ -76,6 +76,20 @@ pub(crate) fn progress(pod: &Pod, record: Option<&InPlaceState>) -> Progress {
     }
 }
 
+/// Whether any of `containers` is still restarted or resized.
+pub(super) fn awaits(pod: &Pod, containers: &[&str]) -> bool {
+    let Some(state) = pod.in_place_state() else {
+        return false;
+    };
+    let asked = &state.update_timestamp;
+    let is_restarting = |name: &&str| {
+        let last = state.last.get(*name);
+        last.is_some_and(|last| is_awaited(pod, name, last, asked))
+    };
+    let mut containers = containers.iter();
+    containers.any(|name| is_restarting(name) || super::resize::awaits(pod, state, name))
+}
+
 /// Whether the container recorded as `last` at the time `asked` has yet to be replaced.
 pub(super) fn is_awaited(pod: &Pod, name: &str, last: &LastContainer, asked: &str) -> bool {
     let Some(status) = pod.container_status(name) else {

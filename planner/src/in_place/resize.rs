@@ -198,6 +198,12 @@ pub(super) fn unfinished(pod: &Pod, record: &InPlaceState) -> Option<Reason> {
         .then(|| reason(pod))
 }
 
+/// The same of one container.
+pub(super) fn awaits(pod: &Pod, record: &InPlaceState, container: &str) -> bool {
+    let resize = record.resizes.get(container);
+    resize.is_some_and(|resize| is_unfinished(pod, record, container, resize))
+}
+
 fn is_unfinished(pod: &Pod, record: &InPlaceState, name: &str, resize: &Resize) -> bool {
     let Some(live) = pod.container(name).map(of) else {
         return false;

@@ -152,7 +152,7 @@ impl Controller {
             move |change: &Change| {
                 let owners = [&change.owner_uid, &change.old_owner_uid];
                 let is_ours = owners.into_iter().flatten().any(|uid| uid == "set-uid");
-                let is_orphan = change.owner_uid.is_none() && !change.deleted;
+                let is_orphan = change.owner_uid.is_none();
                 if is_ours || (or_orphan && is_orphan) {
                     asked.store(true, Ordering::Relaxed);
                 }
@@ -244,14 +244,16 @@ impl Controller {
         });
         let uid = set.object().metadata.uid.clone().unwrap_or_default();
         let uids = self.flights.iter().filter_map(|f| f.step.effect().uid());
+        let pods = self.pods.cache.owned(&uid);
+        let owners = std::iter::once(&*uid).chain(pods.iter().map(|pod| pod.uid()));
         let in_flight: BTreeSet<String> = uids.map(str::to_owned).collect();
         Some(Snapshot {
             now,
             set,
-            pods: self.pods.cache.owned(&uid),
             orphans: self.pods.cache.orphans("shop"),
-            claims: self.claims.cache.owned(&uid),
+            claims: self.claims.cache.owned_by_any(owners),
             nodes: Vec::new(),
+            pods,
             revisions: self.revisions.cache.owned(&uid),
             orphan_revisions: self.revisions.cache.orphans("shop"),
             held: self.holds.held(&key()).0,
@@ -289,6 +291,9 @@ impl Controller {
         // A plan that is remembered, and so shared, has no effects.
         let effects = Arc::get_mut(&mut plan).map(|plan| std::mem::take(&mut plan.effects));
         let mut effects = effects.unwrap_or_default();
+        for flight in &self.flights {
+            flight.promise.renew(&promise);
+        }
         if snapshot.held.contains_key(CREATION) {
             effects.retain(|effect| {
                 !matches!(

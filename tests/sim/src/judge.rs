@@ -3,7 +3,7 @@
 //! A loss of traffic is ours if the step that caused it was a write of ours. A Pod that somebody
 //! else took away counts as serving for as long as the pass could not know of it.
 
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use serde_json::Value;
 
 /// What a pass has promised, from what it knew.
 pub(crate) struct Promise {
-    floor: usize,
+    floor: Cell<usize>,
     update_hash: String,
     /// Updated Pods there may be.
-    updated_max: usize,
+    updated_max: Cell<usize>,
     /// Pods there may be.
     active_max: usize,
     excludes: bool,
@@ -62,6 +62,17 @@ impl Seen {
 
     fn counts(&self) -> bool {
         self.is_ours && self.is_active && self.is_selected
+    }
+}
+
+impl Promise {
+    /// What is still under way was taken into account by a later pass, whose spec may allow more.
+    pub(crate) fn renew(&self, later: &Self) {
+        self.floor.set(self.floor.get().min(later.floor.get()));
+        if self.update_hash == later.update_hash {
+            let max = self.updated_max.get().max(later.updated_max.get());
+            self.updated_max.set(max);
+        }
     }
 }
 
@@ -135,8 +146,8 @@ impl Judge {
         // All are to be updated: what stands in for them may be too.
         let beside = if kept == 0 { surge } else { 0 };
         Promise {
-            floor: replicas.saturating_sub(max) as usize,
-            updated_max: there.max((replicas - kept + beside) as usize),
+            floor: Cell::new(replicas.saturating_sub(max) as usize),
+            updated_max: Cell::new(there.max((replicas - kept + beside) as usize)),
             active_max: self
                 .counted(server, excludes)
                 .max((replicas + surge) as usize),
@@ -289,7 +300,7 @@ impl Judge {
         let is_new = after.is_some_and(|a| is_active(a) && hash(a) == promise.update_hash);
         if is_new && !was_new {
             let there = self.updated(server, &promise.update_hash);
-            let max = promise.updated_max;
+            let max = promise.updated_max.get();
             assert!(
                 there <= max,
                 "partition broken: {there} updated Pods, {max} allowed, after {effect:?}"
@@ -322,7 +333,7 @@ impl Judge {
             let by_others = self.lost.get(pod.uid()) == Some(&false);
             left += usize::from(!stands && by_others);
         }
-        let floor = promise.floor;
+        let floor = promise.floor.get();
         let all = server.pods.len();
         assert!(
             left >= floor,

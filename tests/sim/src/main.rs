@@ -78,6 +78,9 @@ fn run(
     let _time = clock.enter();
     let mut life = Life::new(seed, mutation, is_traced, clock);
     let end = catch_unwind(AssertUnwindSafe(|| life.run()));
+    if end.is_err() {
+        life.world.tell_all();
+    }
     let trace = life.world.trace.take().unwrap_or_default();
     match end {
         Ok(()) => Ok(trace),

@@ -37,3 +37,24 @@ fn a_lost_answer_that_is_taken_for_a_no_is_found() {
 fn a_current_revision_by_head_count_is_found() {
     assert!(found(Mutation::HeadCount, 350, "partition broken").is_some());
 }
+
+/// Lives that ended badly once, and why. Where it was the planner's fault, a test of
+/// `planner/tests/rollout/broken` tells of it too.
+#[test]
+fn lives_that_failed_once_are_lived_to_their_end() {
+    let clock = clock();
+    let lives = [
+        (20_084, "an image was taken back before its kubelet saw it"),
+        (
+            21_123,
+            "what was under way was judged by an older partition",
+        ),
+        (23_885, "a claim was left over when a released Pod was gone"),
+        (28_109, "a resize waited for itself"),
+        (39_663, "a resize waited for itself"),
+    ];
+    for (seed, story) in lives {
+        let end = run(seed, Mutation::None, false, &clock);
+        assert!(end.is_ok(), "{seed}: {story}");
+    }
+}

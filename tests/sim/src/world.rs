@@ -80,6 +80,16 @@ impl World {
         }
     }
 
+    /// Writes everything down as it is.
+    pub(crate) fn tell_all(&mut self) {
+        let Some(trace) = &mut self.trace else { return };
+        trace.push(format!("{:#}", *self.set));
+        let server = &self.server;
+        let objects = server.pods.values().chain(server.claims.values());
+        let objects = objects.chain(server.revisions.values());
+        trace.extend(objects.map(|object| object.to_string()));
+    }
+
     fn store_set(&mut self, is_spec: bool) {
         self.set_version += 1;
         let metadata = &mut self.set["metadata"];

@@ -174,3 +174,37 @@ fn an_env_that_would_never_be_read_needs_a_new_pod() {
     world.settle();
     assert_eq!(reasons(&world), ["NeedsRecreate"]);
 }
+
+/// An image and cpu of the first container change at once, and a native sidecar comes before it.
+/// The announced resize is half of the batch itself: it waited for its own end. (Found by the
+/// simulation, seeds 28109 and 39663.)
+#[test]
+fn a_resize_does_not_wait_for_itself() {
+    let mut world = World::new(1, &in_place("InPlaceIfPossible"));
+    world.edit("a new set", |spec| {
+        let template = &mut spec["template"];
+        template["metadata"]["annotations"] =
+            json!({"apps.kruise.io/container-launch-priority": "Ordered"});
+        template["spec"]["initContainers"] =
+            json!([{"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}]);
+        template["spec"]["containers"] = json!([
+            {"name": "a", "image": "x:1", "resources": {"requests": {"cpu": "1"}}},
+            {"name": "b", "image": "x:1"},
+        ]);
+    });
+    world.settle();
+    let uids = world.uids();
+    world.edit("images, and cpu of a", |spec| {
+        let containers = &mut spec["template"]["spec"]["containers"];
+        containers[0]["resources"]["requests"]["cpu"] = "3".into();
+        containers[0]["image"] = "x:2".into();
+        containers[1]["image"] = "x:2".into();
+    });
+    world.settle();
+    assert_eq!(images(&world), ["x:2"; 2]);
+    assert_eq!(world.uids(), uids);
+    let pod = world.server.pods.values().next().unwrap();
+    let cpu = &pod["spec"]["containers"][0]["resources"]["requests"]["cpu"];
+    assert_eq!(cpu, "3");
+    assert!(world.is_ready());
+}

@@ -246,3 +246,28 @@ fn a_patch_decided_on_a_pod_without_a_ready_condition_is_refused_once_it_serves(
     world.settle();
     assert_eq!(world.images(), ["web:2"]);
 }
+
+/// A node is silent while somebody edits an image there, and while that is taken back. When its
+/// kubelet is back it has nothing to restart. (Found by the simulation, seed 20084.)
+#[test]
+fn an_edit_that_no_kubelet_saw_is_not_waited_for() {
+    let mut world = World::running(1, &in_place("InPlaceOnly"));
+    let name = names(&world).remove(0);
+    world.hand_edit(&name, "web:bad");
+    let mut pod = world.server.pods[&name].clone();
+    for condition in pod["status"]["conditions"].as_array_mut().unwrap() {
+        if condition["type"] == "Ready" {
+            condition["status"] = "False".into();
+        }
+    }
+    world.server.write_status(&name, pod);
+    while world.images() != ["web:1"] {
+        world.tick();
+        world.observe();
+        assert!(world.reconcile() > 0, "{:?}", reasons(&world));
+    }
+    let restarts_before = restarts(&world);
+    world.settle();
+    assert_eq!(restarts(&world), restarts_before);
+    assert!(world.is_ready());
+}

@@ -152,6 +152,7 @@ impl Life<'_> {
         let Some((plan, set)) = self.processes[0].plan(now) else {
             panic!("no rest: the set is not in the cache")
         };
+        self.world.tell(|| format!("rest: {:?}", plan.pods));
         assert!(plan.effects.is_empty(), "no rest: {:?}", plan.effects);
         let status = set.status.clone().unwrap_or_default();
         assert_eq!(plan.status, status, "no rest: another status");
