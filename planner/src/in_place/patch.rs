@@ -13,8 +13,8 @@ use crate::effect::{
 use crate::pod::Gate;
 use crate::{Pod, Revision};
 
-/// Operations at most that are about one Pod: its UID, its conditions, labels and record.
-const OTHER_OPS: usize = 12;
+/// Operations at most that are about one Pod: its UID, its owner, its conditions, labels and record.
+const OTHER_OPS: usize = 13;
 
 /// The effect that brings `pod` to `target`. Its `test`s are what the decision looked at: the Pod
 /// itself, the containers by name and image, and whether it is out of its Services.
@@ -31,6 +31,8 @@ pub(crate) fn patch_pod(
     let at = Target::of(&pod.metadata);
     let mut ops = Vec::with_capacity(batch.ops.len() + changes.images.len() + OTHER_OPS);
     ops.push(test_uid(&at));
+    ops.extend(test_owner(pod));
+    let about_whom = ops.len();
     if !changes.images.is_empty() {
         ops.extend(test_out_of_service(pod));
         ops.extend(changes.images.iter().map(|change| test_runs(pod, change)));
@@ -51,7 +53,7 @@ pub(crate) fn patch_pod(
             annotated,
         ));
     }
-    ops.splice(1..1, missing_maps(pod, changes));
+    ops.splice(about_whom..about_whom, missing_maps(pod, changes));
     Effect::PatchPod {
         target: at,
         revision: target.name().to_owned(),
@@ -192,6 +194,14 @@ fn label_ops(pod: &Pod, target: &Revision) -> Vec<Op> {
     seen.into_iter()
         .chain(labels.map(|(key, value)| Op::add(pointer(Map::Labels, key), value)))
         .collect()
+}
+
+/// Nobody has let go of the Pod since, or taken it over.
+pub(super) fn test_owner(pod: &Pod) -> Option<Op> {
+    let mut owners = pod.metadata.owner_references.iter().flatten().enumerate();
+    let (index, owner) = owners.find(|(_, owner)| owner.controller == Some(true))?;
+    let path = format!("/metadata/ownerReferences/{index}/uid");
+    Some(Op::test(path, &*owner.uid))
 }
 
 /// What the Pod is to remember of the patch, if anything.

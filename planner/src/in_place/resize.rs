@@ -10,7 +10,7 @@ use apis::names;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::patch::{container_path, test_out_of_service};
+use super::patch::{container_path, test_out_of_service, test_owner};
 use super::{Changes, List};
 use crate::effect::{Disruption, Effect, Op, Target, test_uid};
 use crate::pod::Container;
@@ -135,6 +135,7 @@ fn is_untouched(pod: &Pod, record: &InPlaceState) -> bool {
 pub(crate) fn resize_pod(pod: &Pod, changes: &Changes, disruption: Disruption) -> Effect {
     let at = Target::of(&pod.metadata);
     let mut ops = vec![test_uid(&at)];
+    ops.extend(test_owner(pod));
     if changes.resizes.iter().any(|r| r.restarts) {
         ops.extend(test_out_of_service(pod));
     }

@@ -1,5 +1,7 @@
 //! Whose Pods they are, and what becomes of a set that is deleted.
 
+use planner::Effect;
+
 use super::*;
 
 fn orphan(world: &mut World) {
@@ -77,4 +79,28 @@ fn a_set_made_again_adopts_its_revisions_and_restarts_nothing() {
             .all(|uid| uid == "another-uid")
     );
     assert!(world.is_ready());
+}
+
+/// Another process let go of the Pod, and this one has yet to hear of it: nothing is written to
+/// what is not ours. (Found by the simulation, seeds 52062 and 68775.)
+#[test]
+fn a_pod_that_was_let_go_meanwhile_is_not_patched() {
+    let mut world = World::running(1, &in_place("InPlaceOnly"));
+    let name = names(&world).remove(0);
+    world.set_image("web:2");
+    loop {
+        world.tick();
+        world.observe();
+        let mut effects = world.plan().effects.into_iter();
+        if effects.any(|effect| matches!(effect, Effect::PatchPod { .. })) {
+            break;
+        }
+        world.reconcile();
+        world.kubelet_round();
+    }
+    let mut pod = world.server.pods[&name].clone();
+    pod["metadata"]["ownerReferences"] = Value::Null;
+    world.server.write_status(&name, pod);
+    world.reconcile();
+    assert_eq!(world.images(), ["web:1"]);
 }
