@@ -1,4 +1,4 @@
-# Manager and webhook as one container image: make image IMG=...
+# The manager and the webhook as container images: make image
 FROM rust:1.95-slim-trixie AS build
 # The compiler of this image, instead of what rust-toolchain.toml would fetch.
 ENV RUSTUP_TOOLCHAIN=1.95
@@ -10,7 +10,12 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --locked --release -p webhook && \
     cp target/release/insitu-manager target/release/insitu-webhook /
 
-FROM debian:trixie-slim
-COPY --from=build /insitu-manager /insitu-webhook /
+FROM debian:trixie-slim AS webhook
+COPY --from=build /insitu-webhook /insitu-webhook
+USER 65532:65532
+ENTRYPOINT ["/insitu-webhook"]
+
+FROM debian:trixie-slim AS manager
+COPY --from=build /insitu-manager /insitu-manager
 USER 65532:65532
 ENTRYPOINT ["/insitu-manager"]

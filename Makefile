@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 IMG ?= insitu-manager:latest
+WEBHOOK_IMG ?= insitu-webhook:latest
 CLUSTER ?= default
 KUBECTL ?= kubectl
 CLUSTER_TOOL := cargo run --quiet --locked -p cluster --
@@ -36,7 +37,7 @@ check: ## Run the quick checks: format, lints, licences, rules of the tree
 	cargo test --locked -p tests --test tidy
 
 .PHONY: build
-build: ## Build manager and webhook for release
+build: ## Build the manager and the webhook for release
 	cargo build --locked --release -p manager
 	cargo build --locked --release -p webhook
 
@@ -46,8 +47,9 @@ crds: ## Write config/crd from the types in apis/
 		printf '%s\n' "$$yaml" > config/crd/apps.kruise.io_clonesets.yaml
 
 .PHONY: image
-image: ## Build the container image IMG with docker
-	docker build -t $(IMG) .
+image: ## Build the container images IMG and WEBHOOK_IMG with docker
+	docker build --target manager -t $(IMG) .
+	docker build --target webhook -t $(WEBHOOK_IMG) .
 
 .PHONY: bench
 bench: ## Measure decisions, single Pods and whole rollouts; the latter against what the cluster can do at best
@@ -78,13 +80,16 @@ cluster-down: ## Take the test cluster down (CLUSTER=name)
 	@$(CLUSTER_TOOL) down --name $(CLUSTER)
 
 .PHONY: deploy
-deploy: ## Install CRD, roles and manager (image IMG) into kubectl's cluster
-	$(KUBECTL) kustomize config/default | sed 's|image: insitu-manager:latest|image: $(IMG)|' | \
+deploy: ## Install everything (images IMG and WEBHOOK_IMG) into kubectl's cluster
+	$(KUBECTL) kustomize config/default | sed 's|image: insitu-manager:latest|image: $(IMG)|; \
+		s|image: insitu-webhook:latest|image: $(WEBHOOK_IMG)|' | \
 		$(KUBECTL) apply --server-side -f -
+	$(KUBECTL) -n insitu-system rollout status deployment/insitu-webhook --timeout=2m
 	$(KUBECTL) -n insitu-system rollout status deployment/insitu-manager --timeout=2m
 
 .PHONY: undeploy
-undeploy: ## Remove the manager; the CRD and all CloneSets stay
+undeploy: ## Remove manager and webhook; the CRD and all CloneSets stay
+	$(KUBECTL) delete --ignore-not-found -k config/webhook
 	$(KUBECTL) delete --ignore-not-found -k config/manager
 	$(KUBECTL) delete --ignore-not-found -k config/rbac
 

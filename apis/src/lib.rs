@@ -10,6 +10,7 @@
 pub mod clone_set;
 pub mod condition;
 pub mod conversion;
+pub mod crd;
 pub mod in_place_state;
 pub mod int_or_percent;
 pub mod lifecycle;

@@ -18,7 +18,7 @@ use webhook::certs::bundle::{self, Certificate};
 use webhook::certs::material::BUNDLE;
 use webhook::certs::rotation::Wanted;
 use webhook::certs::{Lifetimes, Names};
-use webhook::keeper::{Keeper, Objects, Shown, Source};
+use webhook::keeper::{Keeper, Objects, Shown};
 use webhook::metrics::Metrics;
 use webhook::readiness::Readiness;
 use webhook::tls::Identity;
@@ -114,11 +114,11 @@ impl Replica {
             configuration: CONFIGURATION.into(),
             definitions: vec!["clonesets.apps.kruise.io".into()],
         };
-        let source = Source::Own(Wanted {
+        let wanted = Wanted {
             names: names(),
             lifetimes,
-        });
-        let keeper = Keeper::new(client.clone(), objects, source, shown.clone());
+        };
+        let keeper = Keeper::new(client.clone(), objects, wanted, shown.clone());
         let stop = CancellationToken::new();
         let keeping = keeper.run(client.clone(), TaskTracker::new(), stop.clone());
         tokio::spawn(keeping);

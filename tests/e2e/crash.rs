@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use harness::manager::MANAGER_PODS;
 use harness::shop::{SELECTOR, identities, spec};
 use harness::wait::within;
 use harness::{Recorder, Shop, Stage, eventually};
@@ -23,7 +24,7 @@ fn kill(stage: &Stage, pod: &Pod) {
     let id = id.strip_prefix("containerd://").unwrap_or(&id).to_owned();
     stage
         .cluster
-        .kill_container(&id)
+        .signal_container(&id, "SIGKILL")
         .expect("a killed container");
 }
 
@@ -31,7 +32,7 @@ async fn managers(client: &Client) -> Vec<Pod> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
     eventually("two managers run", async || {
         let all = pods
-            .list(&ListParams::default())
+            .list(&ListParams::default().labels(MANAGER_PODS))
             .await
             .map_err(|e| e.to_string())?
             .items;

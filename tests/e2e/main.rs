@@ -8,6 +8,7 @@ mod broken;
 mod canary;
 mod claims;
 mod crash;
+mod door;
 mod hooks;
 mod in_place;
 mod many;
@@ -18,6 +19,8 @@ mod scale;
 mod strategy;
 mod surge;
 mod takeover;
+mod validation;
+mod versions;
 mod writes;
 
 use harness::{Shop, Stage};

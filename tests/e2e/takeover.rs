@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use harness::manager::MANAGER_PODS;
 use harness::shop::{container, identities, image, is_ready, spec};
 use harness::writes::Writes;
 use harness::{Shop, Stage, eventually};
@@ -21,7 +22,7 @@ async fn managers(stage: &Stage, client: &Client, count: usize) {
     stage.cluster.kubectl(&args).expect("a scaled manager");
     let pods: Api<Pod> = Api::namespaced(client.clone(), "insitu-system");
     eventually("as many managers", async || {
-        let all = pods.list(&ListParams::default()).await;
+        let all = pods.list(&ListParams::default().labels(MANAGER_PODS)).await;
         let all = all.map_err(|e| e.to_string())?.items;
         let right = all.len() == count && all.iter().all(is_ready);
         right.then_some(()).ok_or_else(|| format!("{}", all.len()))

@@ -33,7 +33,7 @@ impl Stage {
                 ..Options::new(format!("e2e-{}", std::process::id()))
             };
             let cluster = Cluster::start(options).expect("a cluster with a real node");
-            manager::load_image(&cluster, "dev").expect("the manager's image on the node");
+            manager::load_images(&cluster, "dev").expect("both images on the node");
             manager::deploy(&cluster).expect("config/ deployed as shipped");
             Self {
                 cluster,

@@ -3,14 +3,21 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Parser};
+use jiff::SignedDuration;
 use process::{
     args::{LogFormat, duration, positive},
     bind::Bind,
 };
 
-use crate::{certs::Names, router, server, validate::Rules};
+use crate::{
+    certs::{Lifetimes, Names, rotation::Wanted},
+    router, server,
+    validate::Rules,
+};
 
 const MIB: usize = 1024 * 1024;
+const MINUTE: Duration = Duration::from_mins(1);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// In-place updates for Kubernetes workloads: the webhook that converts and checks custom
 /// resources.
@@ -33,6 +40,28 @@ pub struct Args {
         default_value = "insitu-system"
     )]
     pub namespace: String,
+
+    /// The kubeconfig to use. Without it: the files in KUBECONFIG, else ~/.kube/config, else the
+    /// service account of the Pod.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Name of the Secret that holds the certificates, in the namespace of the Service.
+    #[arg(long, value_name = "NAME", default_value = "insitu-webhook-certs")]
+    pub secret: String,
+
+    /// Name of the webhook configurations in which the bundle is published.
+    #[arg(long, value_name = "NAME", default_value = "insitu-webhook")]
+    pub configuration: String,
+
+    /// How long an authority is good for, from a minute to a year; it is followed by the next one
+    /// when two thirds of it are over.
+    #[arg(long, value_name = "TIME", default_value = "8760h", value_parser = lifetime)]
+    pub authority_lifetime: Duration,
+
+    /// How long a certificate is good for, from a minute to a year.
+    #[arg(long, value_name = "TIME", default_value = "2160h", value_parser = lifetime)]
+    pub certificate_lifetime: Duration,
 
     /// A folder with tls.crt, tls.key and ca.crt that somebody else keeps, such as cert-manager.
     /// It is looked into every two seconds.
@@ -93,6 +122,18 @@ impl Args {
         }
     }
 
+    /// What certificates are wanted.
+    pub fn wanted(&self) -> Wanted {
+        let signed = |time: Duration| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+        Wanted {
+            names: self.names(),
+            lifetimes: Lifetimes {
+                authority: signed(self.authority_lifetime),
+                leaf: signed(self.certificate_lifetime),
+            },
+        }
+    }
+
     /// What connections may cost.
     pub fn connection_limits(&self) -> server::Limits {
         server::Limits {
@@ -120,6 +161,15 @@ impl Args {
     }
 }
 
+/// What clocks and patience allow.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        time if time < MINUTE => Err(String::from("must be at least 1m")),
+        time if time > YEAR => Err(String::from("must be at most 8760h")),
+        time => Ok(time),
+    }
+}
+
 /// So much that its bytes can be counted.
 fn mebibytes(text: &str) -> Result<usize, String> {
     match positive(text)? {
@@ -142,6 +192,7 @@ mod tests {
         assert_eq!(args.connection_limits(), server::Limits::default());
         assert_eq!(args.request_limits(), router::Limits::default());
         assert_eq!(args.rules(), Rules::default());
+        assert_eq!(args.wanted().lifetimes, Lifetimes::default());
     }
 
     #[test]
@@ -151,6 +202,8 @@ mod tests {
             "--max-conversion-mib=2000",
             "--shutdown-delay=soon",
             "--bind-address=here",
+            "--certificate-lifetime=59s",
+            "--authority-lifetime=8761h",
         ] {
             assert!(parse(&[args]).is_err(), "{args}");
         }

@@ -37,25 +37,6 @@ const LOOK_AGAIN: Duration = Duration::from_mins(1);
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// Where certificates come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Made here, as wanted.
-    Own(Wanted),
-    /// Somebody else's files; they also publish the bundle.
-    Files(Names),
-}
-
-impl Source {
-    /// Whom the certificate speaks for.
-    pub fn names(&self) -> &Names {
-        match self {
-            Self::Own(wanted) => &wanted.names,
-            Self::Files(names) => names,
-        }
-    }
-}
-
 /// Why a pass failed.
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -92,7 +73,7 @@ pub struct Shown {
 /// Keeps certificates until it is told to stop.
 pub struct Keeper {
     store: Store,
-    source: Source,
+    wanted: Wanted,
     objects: Objects,
     shown: Shown,
     paces: Paces,
@@ -100,11 +81,11 @@ pub struct Keeper {
 
 impl Keeper {
     /// Keeps `objects` by calls of `client`.
-    pub fn new(client: Client, objects: Objects, source: Source, shown: Shown) -> Self {
-        let namespace = &source.names().namespace;
+    pub fn new(client: Client, objects: Objects, wanted: Wanted, shown: Shown) -> Self {
+        let namespace = &wanted.names.namespace;
         Self {
             store: Store::new(client, namespace, objects.secret.clone()),
-            source,
+            wanted,
             objects,
             shown,
             paces: Paces::default(),
@@ -114,7 +95,7 @@ impl Keeper {
     /// Until `shutdown`. `watches` is a client without a deadline.
     pub async fn run(mut self, watches: Client, tracker: TaskTracker, shutdown: CancellationToken) {
         let wake = Arc::new(Notify::new());
-        for watched in self.objects.watched(&self.source) {
+        for watched in self.objects.watched(&self.wanted.names) {
             let (client, wake) = (watches.clone(), Arc::clone(&wake));
             tracker.spawn(watching::watch(client, watched, wake, shutdown.clone()));
         }
@@ -146,14 +127,10 @@ impl Keeper {
             .store
             .registrations(&self.objects.registrations())
             .await?;
-        let Source::Own(wanted) = self.source.clone() else {
-            self.take_stock(&registrations);
-            return Ok(Next::At(Timestamp::MAX));
-        };
         let secret = self.store.secret().await?;
         let mut data = secret.as_ref().map(content).unwrap_or_default();
-        let is_published = is_published(&registrations, &data, &wanted.names, now);
-        let next = match rotation::decide(Some(&data), is_published, &wanted, now)? {
+        let is_published = is_published(&registrations, &data, &self.wanted.names, now);
+        let next = match rotation::decide(Some(&data), is_published, &self.wanted, now)? {
             Decision::Keep(until) => Next::At(until),
             Decision::Write(next, why) => {
                 let (asked, pace) = (Instant::now(), self.paces.of(why));
@@ -177,7 +154,7 @@ impl Keeper {
             self.shown.identity.set(&pair)?;
         }
         let pem = data.get(BUNDLE).map(Vec::as_slice).unwrap_or_default();
-        let is_all = self.publish_all(registrations, &wanted.names, pem).await?;
+        let is_all = self.publish_all(registrations, pem).await?;
         Ok(if is_all { next } else { Next::Again })
     }
 
@@ -185,12 +162,11 @@ impl Keeper {
     async fn publish_all(
         &self,
         mut registrations: Vec<Registration>,
-        names: &Names,
         pem: &[u8],
     ) -> Result<bool, store::Error> {
         let (mut is_all, mut failure) = (true, None);
         for Registration { watched, object } in &mut registrations {
-            let Some(patch) = registration::publish(object, names, pem) else {
+            let Some(patch) = registration::publish(object, &self.wanted.names, pem) else {
                 continue;
             };
             match self.store.write_registration(watched, patch).await {
@@ -211,7 +187,7 @@ impl Keeper {
     fn take_stock(&self, registrations: &[Registration]) {
         let mut published = Vec::new();
         for Registration { watched, object } in registrations {
-            let bundles = registration::published(object, self.source.names());
+            let bundles = registration::published(object, &self.wanted.names);
             published.extend(bundles.into_iter().map(|bundle| Published {
                 place: watched.to_string(),
                 bundle,

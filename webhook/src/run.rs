@@ -10,6 +10,7 @@ use std::{
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use process::{
     bind,
+    client::{self, Clients, find_cluster},
     health::{self, Heartbeat},
     shutdown,
 };
@@ -18,13 +19,20 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     args::Args,
     files::Files,
+    keeper::{Keeper, Objects, Shown},
     metrics::Metrics,
+    migration,
     readiness::Readiness,
     router,
     server::Server,
     tls::{self, Identity},
 };
 
+/// The kinds that are converted.
+const DEFINITIONS: [&str; 1] = ["clonesets.apps.kruise.io"];
+const USER_AGENT: &str = concat!("insitu-webhook/", env!("CARGO_PKG_VERSION"));
+/// More are never under way: a handful of objects is read and written.
+const CALLS_MAX: usize = 16;
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// For how long tasks and plain servers may close.
@@ -41,9 +49,9 @@ pub enum Error {
     /// There is nothing to serve.
     #[error("--bind-address is \"0\": the webhook has to listen somewhere")]
     NoAddress,
-    /// Nobody keeps a certificate.
-    #[error("--cert-dir is missing: there is no certificate to show")]
-    NoCertificates,
+    /// No way to the API server.
+    #[error("failed to connect to a cluster")]
+    Client(#[from] client::Error),
     /// A file given by flag cannot be read.
     #[error("failed to read {}", path.display())]
     File {
@@ -100,7 +108,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let server = server(&parts)?;
     let listener = parts.args.bind_address.listen().await?;
     let listener = listener.ok_or(Error::NoAddress)?;
-    certificates(&parts)?;
+    certificates(&parts).await?;
     probes(&parts).await?;
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server.serve(listener, stop.clone()));
@@ -130,18 +138,53 @@ fn server(parts: &Parts) -> Result<Server, Error> {
     })
 }
 
-/// Begins to keep the certificate.
-fn certificates(parts: &Parts) -> Result<(), Error> {
-    let folder = parts.args.cert_dir.clone().ok_or(Error::NoCertificates)?;
-    let files = Files {
-        folder,
-        identity: Arc::clone(&parts.identity),
-        readiness: Arc::clone(&parts.readiness),
-        metrics: parts.metrics.clone(),
+/// Begins to keep the certificate, and to have old objects stored anew.
+async fn certificates(parts: &Parts) -> Result<(), Error> {
+    let args = &parts.args;
+    let clients = match (&args.cert_dir, clients(args).await) {
+        (_, Ok(clients)) => Some(clients),
+        (None, Err(error)) => return Err(error.into()),
+        (Some(_), Err(error)) => {
+            tracing::warn!(%error, "no cluster: objects of old versions are not stored anew");
+            None
+        }
     };
-    let keep = files.keep(LOOK_EVERY, parts.shutdown.clone());
-    parts.tracker.spawn(keep);
+    let definitions = DEFINITIONS.map(str::to_owned).to_vec();
+    if let Some(folder) = args.cert_dir.clone() {
+        let files = Files {
+            folder,
+            identity: Arc::clone(&parts.identity),
+            readiness: Arc::clone(&parts.readiness),
+            metrics: parts.metrics.clone(),
+        };
+        let keep = files.keep(LOOK_EVERY, parts.shutdown.clone());
+        parts.tracker.spawn(keep);
+    } else if let Some(clients) = &clients {
+        let objects = Objects {
+            secret: args.secret.clone(),
+            configuration: args.configuration.clone(),
+            definitions: definitions.clone(),
+        };
+        let shown = Shown {
+            identity: Arc::clone(&parts.identity),
+            readiness: Arc::clone(&parts.readiness),
+            metrics: parts.metrics.clone(),
+        };
+        let keeper = Keeper::new(clients.calls.clone(), objects, args.wanted(), shown);
+        let (watches, tracker) = (clients.watches.clone(), parts.tracker.clone());
+        let keep = keeper.run(watches, tracker, parts.shutdown.clone());
+        parts.tracker.spawn(keep);
+    }
+    if let Some(clients) = clients {
+        let migrate = migration::run(clients.calls, definitions, parts.shutdown.clone());
+        parts.tracker.spawn(migrate);
+    }
     Ok(())
+}
+
+async fn clients(args: &Args) -> Result<Clients, client::Error> {
+    let config = find_cluster(args.kubeconfig.as_deref()).await?;
+    Clients::new(config, CALLS_MAX, USER_AGENT)
 }
 
 async fn probes(parts: &Parts) -> Result<(), Error> {

@@ -2,10 +2,12 @@
 
 use std::io::Write;
 
-use kube::CustomResourceExt;
-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = std::io::stdout().lock();
-    write!(out, "{}", serde_saphyr::to_string(&apis::CloneSet::crd())?)?;
+    write!(
+        out,
+        "{}",
+        serde_saphyr::to_string(&apis::crd::clone_set()?)?
+    )?;
     Ok(())
 }

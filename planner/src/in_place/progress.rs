@@ -87,7 +87,7 @@ pub(super) fn awaits(pod: &Pod, containers: &[&str]) -> bool {
         last.is_some_and(|last| is_awaited(pod, name, last, asked))
     };
     let mut containers = containers.iter();
-    containers.any(|name| is_restarting(name) || super::resize::awaits(pod, state, name))
+    containers.any(|name| is_restarting(name) || super::resize::awaits(pod, &state, name))
 }
 
 /// Whether the container recorded as `last` at the time `asked` has yet to be replaced.

@@ -172,10 +172,11 @@ impl Cluster {
         command::output(&mut self.enter(ctr)).map(drop)
     }
 
-    /// Kills the process of a container of the real node with SIGKILL, without telling the kubelet.
-    pub fn kill_container(&self, id: &str) -> Result<()> {
+    /// Sends a signal (`SIGKILL`, `SIGSTOP`) to the process of a container of the real node,
+    /// without telling the kubelet.
+    pub fn signal_container(&self, id: &str, signal: &str) -> Result<()> {
         let mut ctr = startup::ctr(self.node()?)?;
-        ctr.args(["tasks", "kill", "--signal", "SIGKILL", id]);
+        ctr.args(["tasks", "kill", "--signal", signal, id]);
         command::output(&mut self.enter(ctr)).map(drop)
     }
 

@@ -17,7 +17,7 @@ use kube::{Api, Client, Resource};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::Source;
+use crate::certs::Names;
 
 /// Which objects.
 #[derive(Clone, Debug)]
@@ -44,12 +44,9 @@ impl Objects {
     }
 
     /// All that a replica looks at.
-    pub fn watched(&self, source: &Source) -> Vec<Watched> {
+    pub fn watched(&self, names: &Names) -> Vec<Watched> {
         let mut all = self.registrations();
-        if matches!(source, Source::Own(_)) {
-            let namespace = Some(source.names().namespace.as_str());
-            all.push(Watched::new::<Secret>(namespace, &self.secret));
-        }
+        all.push(Watched::new::<Secret>(Some(&names.namespace), &self.secret));
         all
     }
 }

@@ -1,0 +1,109 @@
+//! Certificates that live for a minute, and people who write all the while.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use harness::Shop;
+use harness::shop::spec;
+use harness::wait::within;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::DeleteParams;
+use tokio::task::JoinHandle;
+
+use super::{SECRET, SYSTEM, arguments, is_open, open_again};
+
+/// New authorities to wait for.
+const ROTATIONS: usize = 3;
+/// An authority of a minute is followed by the next one after 40 s.
+const PATIENCE: Duration = Duration::from_mins(4);
+/// People who write at the same time.
+const WRITERS: usize = 4;
+
+/// Text of the authority that signs.
+async fn newest(secrets: &Api<Secret>) -> Result<String, String> {
+    let secret = secrets.get(SECRET).await.map_err(|e| e.to_string())?;
+    let bundle = secret.data.unwrap_or_default().remove("ca.crt");
+    let bundle = bundle.ok_or("there is no bundle")?;
+    let bundle = String::from_utf8(bundle.0).map_err(|e| e.to_string())?;
+    let first = bundle.split("-----END CERTIFICATE-----").next();
+    first.map(str::to_owned).ok_or_else(|| "nothing".to_owned())
+}
+
+/// People who ask until told to stop.
+struct Load {
+    stop: Arc<AtomicBool>,
+    writers: Vec<JoinHandle<(usize, Vec<String>)>>,
+}
+
+impl Load {
+    fn start(shop: &Arc<Shop>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let writer = || {
+            let (shop, stop) = (Arc::clone(shop), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let (mut asked, mut refused) = (0, Vec::new());
+                while !stop.load(Ordering::Relaxed) {
+                    refused.extend(is_open(&shop).await.err());
+                    asked += 1;
+                }
+                (asked, refused)
+            })
+        };
+        let writers = std::iter::repeat_with(writer).take(WRITERS).collect();
+        Self { stop, writers }
+    }
+
+    /// How often they asked, and what they were refused with.
+    async fn end(self) -> (usize, Vec<String>) {
+        self.stop.store(true, Ordering::Relaxed);
+        let (mut asked, mut refused) = (0, Vec::new());
+        for writer in self.writers {
+            let (count, errors) = writer.await.expect("a writer");
+            asked += count;
+            refused.extend(errors);
+        }
+        (asked, refused)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_rotations_under_load_keep_nobody_out() {
+    let (stage, client, shop) = crate::shop("door-rotates").await;
+    let _alone = stage.alone().await;
+    shop.create_ready(spec(1)).await;
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), SYSTEM);
+    let short = ["--authority-lifetime=1m", "--certificate-lifetime=1m"];
+    arguments(stage, &[&["--log-format=json"], &short[..]].concat());
+    // The present ones were made to live for long.
+    secrets
+        .delete(SECRET, &DeleteParams::default())
+        .await
+        .expect("a deleted Secret");
+    open_again(&shop, "the Secret was deleted").await;
+
+    let shop = Arc::new(shop);
+    let load = Load::start(&shop);
+    let mut authorities = BTreeSet::new();
+    within("authorities follow one another", PATIENCE, async || {
+        authorities.insert(newest(&secrets).await?);
+        match authorities.len() {
+            n if n > ROTATIONS => Ok(()),
+            n => Err(format!("{n} authorities so far")),
+        }
+    })
+    .await;
+    let (asked, refused) = load.end().await;
+    eprintln!(
+        "{asked} questions over {ROTATIONS} rotations, {} refused",
+        refused.len()
+    );
+    arguments(stage, &["--log-format=json"]);
+    assert_eq!(refused, Vec::<String>::new(), "of {asked} questions");
+    assert!(asked > 500, "a load, not {asked} questions");
+    open_again(&shop, "its arguments were changed back").await;
+    let shop = Arc::into_inner(shop).expect("nobody else has it");
+    shop.close().await;
+}
