@@ -95,7 +95,7 @@ fn what_is_no_review_is_refused_with_what_was_expected() {
             "has no request with a uid",
         ),
         (
-            r#"{"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview", "request": {"objects": 5}}"#,
+            r#"{"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview", "request": {"uid": "u", "desiredAPIVersion": "apps.kruise.io/v1beta1", "objects": 5}}"#,
             "expected a sequence",
         ),
     ] {
