@@ -145,12 +145,15 @@ fn came_back(object: &Value, converted: &Value, desired: &Value) -> Result<()> {
 /// such an object nothing can travel; and what somebody wrote into our annotations is theirs.
 fn can_carry(object: &Value) -> bool {
     let ours = [FORM_V1ALPHA1, FORM_V1BETA1];
-    match (&object["metadata"], &object["metadata"]["annotations"]) {
-        (Value::Object(_), Value::Null) => true,
-        (Value::Object(_), Value::Object(all)) => {
+    let Some(metadata) = object["metadata"].as_object() else {
+        return false;
+    };
+    match metadata.get("annotations") {
+        None => true,
+        Some(Value::Object(all)) => {
             all.values().all(Value::is_string) && !ours.iter().any(|key| all.contains_key(*key))
         }
-        _ => false,
+        Some(_) => false,
     }
 }
 
