@@ -80,6 +80,8 @@ impl Promise {
 pub(crate) struct Judge {
     /// The Pods at the server, in its order, as they were when they were last looked at.
     seen: RefCell<Vec<Seen>>,
+    /// Pods that were ours at some time, by UID.
+    were_ours: RefCell<BTreeSet<String>>,
     serving: BTreeSet<String>,
     /// Pods that stopped serving, and whether by our doing.
     lost: BTreeMap<String, bool>,
@@ -198,12 +200,20 @@ impl Judge {
     /// The Pods at the server.
     fn seen(&self, server: &Server) -> Ref<'_, Vec<Seen>> {
         let mut seen = self.seen.borrow_mut();
+        let mut were_ours = self.were_ours.borrow_mut();
+        let mut look_at = |pod: &Object| {
+            let seen = Seen::of(pod);
+            if seen.is_ours {
+                were_ours.insert(uid(pod).to_owned());
+            }
+            seen
+        };
         seen.truncate(server.pods.len());
         for (index, pod) in server.pods.values().enumerate() {
             match seen.get_mut(index) {
                 Some(known) if known.pod.is(pod) => {}
-                Some(known) => *known = Seen::of(pod),
-                None => seen.push(Seen::of(pod)),
+                Some(known) => *known = look_at(pod),
+                None => seen.push(look_at(pod)),
             }
         }
         drop(seen);
@@ -264,7 +274,7 @@ impl Judge {
             self.check_drained(effect, before, after);
         }
         self.observe(server, true);
-        check_owner(effect, request.verb, before, server);
+        self.check_owner(effect, request.verb, before, server);
         // Another process may delete a claim that only this one has a use for.
         if !self.is_blurred {
             check_claims(effect, server);
@@ -341,6 +351,32 @@ impl Judge {
         );
     }
 
+    fn check_owner(&self, effect: &Effect, verb: Verb, before: Option<&Value>, server: &Server) {
+        let Some(before) = before else { return };
+        assert_ne!(verb, Verb::Create, "created over something");
+        let adopts = matches!(effect, Effect::Adopt { .. } | Effect::AdoptRevision { .. });
+        if adopts {
+            assert!(!has_controller(before), "stolen: {effect:?}");
+        } else {
+            assert!(
+                is_ours(before) || self.is_of_ours(before, server),
+                "not ours: {effect:?}"
+            );
+        }
+    }
+
+    /// A claim that was handed to a Pod of ours, which may be gone by now.
+    fn is_of_ours(&self, object: &Value, server: &Server) -> bool {
+        let owner = &object["metadata"]["ownerReferences"][0];
+        let is_owner = |p: &&Object| p["metadata"]["uid"] == owner["uid"];
+        let was_ours = |uid: &str| self.were_ours.borrow().contains(uid);
+        owner["kind"] == "Pod"
+            && match server.pods.values().find(is_owner) {
+                Some(pod) => is_ours(pod),
+                None => owner["uid"].as_str().is_some_and(was_ours),
+            }
+    }
+
     fn check_drained(&mut self, effect: &Effect, before: Option<&Value>, after: Option<&Value>) {
         let (Some(before), Some(after)) = (before, after) else {
             return;
@@ -375,26 +411,4 @@ fn writes_revision(effect: &Effect) -> bool {
             | Effect::RenumberRevision { .. }
             | Effect::AdoptRevision { .. }
     )
-}
-
-fn check_owner(effect: &Effect, verb: Verb, before: Option<&Value>, server: &Server) {
-    let Some(before) = before else { return };
-    assert_ne!(verb, Verb::Create, "created over something");
-    let adopts = matches!(effect, Effect::Adopt { .. } | Effect::AdoptRevision { .. });
-    if adopts {
-        assert!(!has_controller(before), "stolen: {effect:?}");
-    } else {
-        assert!(
-            is_ours(before) || is_of_ours(before, server),
-            "not ours: {effect:?}"
-        );
-    }
-}
-
-/// A claim that was handed to a Pod of ours.
-fn is_of_ours(object: &Value, server: &Server) -> bool {
-    let owner = &object["metadata"]["ownerReferences"][0];
-    let is_owner = |p: &Value| p["metadata"]["uid"] == owner["uid"];
-    let mut pods = server.pods.values();
-    owner["kind"] == "Pod" && pods.any(|p| is_owner(p) && is_ours(p))
 }

@@ -52,6 +52,10 @@ fn lives_that_failed_once_are_lived_to_their_end() {
         (23_885, "a claim was left over when a released Pod was gone"),
         (28_109, "a resize waited for itself"),
         (39_663, "a resize waited for itself"),
+        (
+            49_511,
+            "a claim of a Pod that is gone was called somebody else's",
+        ),
         (68_775, "a Pod that was let go meanwhile was patched"),
         (
             79_845,
