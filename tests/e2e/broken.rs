@@ -109,14 +109,17 @@ async fn another_tag_of_the_same_digest_completes() {
 async fn in_place_only_refuses_a_changed_env_and_names_the_field() {
     let (stage, _client, shop) = crate::shop("only").await;
     let _quiet = stage.share().await;
-    let mut first = spec(2);
-    first["updateStrategy"]["rollingUpdate"]["podUpdatePolicy"] = json!("InPlaceOnly");
-    let before = shop.create_ready(first).await;
-    shop.template(
-        "/spec/containers/0/env",
-        json!([{"name": "K", "value": "1"}]),
-    )
-    .await;
+    // The webhook lets no such change in; who turns to InPlaceOnly in the middle of one gets here.
+    let policy = async |policy: &str, partition: i32| {
+        let rolling = json!({"podUpdatePolicy": policy, "partition": partition});
+        let change = json!({"updateStrategy": {"rollingUpdate": rolling}});
+        shop.change(change).await;
+    };
+    let before = shop.create_ready(spec(2)).await;
+    policy("InPlaceIfPossible", 2).await;
+    let env = json!([{"name": "K", "value": "1"}]);
+    shop.template("/spec/containers/0/env", env).await;
+    policy("InPlaceOnly", 0).await;
     let refused = |s: &apis::CloneSetStatus| condition(s, "Stalled").0 == "True";
     let status = shop.status("the set is stalled", refused).await;
     let (_, reason, message) = condition(&status, "Stalled");
@@ -130,12 +133,19 @@ async fn in_place_only_refuses_a_changed_env_and_names_the_field() {
         identities(&before),
         "no Pod was touched"
     );
+    policy("InPlaceIfPossible", 2).await;
     shop.template("/spec/containers/0/env", json!([])).await;
+    policy("InPlaceOnly", 0).await;
     let status = shop.ready().await;
     assert_eq!(
         condition(&status, "Stalled").0,
         "False",
         "taking the change back heals it"
+    );
+    assert_eq!(
+        identities(&shop.pods().await),
+        identities(&before),
+        "nor was one then"
     );
     shop.close().await;
 }

@@ -181,9 +181,10 @@ async fn pods_without_an_owner_are_adopted_and_pods_that_left_the_selector_relea
 }
 
 #[tokio::test]
-async fn a_spec_that_makes_no_sense_is_refused_with_its_path_and_nothing_is_done() {
+async fn a_spec_that_got_past_the_webhook_is_refused_with_its_path_and_nothing_is_done() {
     let (stage, _client, shop) = crate::shop("refused").await;
-    let _quiet = stage.share().await;
+    let _alone = stage.alone().await;
+    crate::door::unregister(stage);
     let mut bad = spec(2);
     // The schema cannot look into the template, nor compare the items of a list.
     bad["template"]["spec"]["restartPolicy"] = json!("Never");
@@ -206,6 +207,8 @@ async fn a_spec_that_makes_no_sense_is_refused_with_its_path_and_nothing_is_done
     shop.rolling("scatterStrategy", json!([pair])).await;
     shop.ready().await;
     assert_eq!(shop.pods().await.len(), 2);
+    crate::door::register(stage);
+    crate::door::open_again(&shop, "the configuration was applied again").await;
     shop.close().await;
 }
 
