@@ -1,10 +1,10 @@
 //! The binary `insitu-manager`: arguments, logs, run.
 
-use std::{error::Error, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser;
 use manager::{args::Args, run, wiring};
-use process::telemetry;
+use process::{exit::failed, telemetry};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -16,20 +16,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> ExitCode {
     let args = Args::parse();
     if let Err(error) = telemetry::init(args.log_format, &args.log_level) {
-        return failed(&error);
+        return failed("insitu-manager", &error);
     }
     match run::run(args, wiring::start).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => failed("insitu-manager", &error),
     }
-}
-
-fn failed(error: &dyn Error) -> ExitCode {
-    eprintln!("insitu-manager: {error}");
-    let mut source = error.source();
-    while let Some(error) = source {
-        eprintln!("  because: {error}");
-        source = error.source();
-    }
-    ExitCode::FAILURE
 }

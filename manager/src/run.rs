@@ -7,7 +7,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use process::{
     bind,
     client::{self, Clients, find_cluster},
-    health::{self, Check, Heartbeat},
+    endpoints::Endpoints,
+    health::Check,
     shutdown,
 };
 
@@ -25,8 +26,6 @@ mod tests;
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 /// For how long watches and servers may close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
-const HEARTBEAT: Duration = Duration::from_secs(5);
-const HEARTBEAT_MAX_AGE: Duration = Duration::from_secs(30);
 
 /// Why the process ends before it was told to, or cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -210,33 +209,16 @@ fn identity() -> String {
 }
 
 async fn serve(parts: &Parts, controllers: &impl Controllers) -> Result<(), Error> {
-    let heart = Heartbeat::default();
-    let mut live = vec![heart.check("runtime", HEARTBEAT_MAX_AGE)];
-    live.extend(controllers.live_checks());
-    let shutdown = parts.shutdown.clone();
-    parts.tracker.spawn(async move {
-        let mut ticker = tokio::time::interval(HEARTBEAT);
-        while shutdown.run_until_cancelled(ticker.tick()).await.is_some() {
-            heart.beat();
-        }
-    });
-    let probes = health::probes(live, controllers.ready_checks());
+    let endpoints = Endpoints {
+        probes: parts.args.health_probe_bind_address,
+        metrics: parts.args.metrics_bind_address,
+        live: controllers.live_checks(),
+        ready: controllers.ready_checks(),
+    };
     let metrics = parts.metrics.clone();
-    let metrics = health::metrics(move || metrics.encode());
-    let both = [
-        (parts.args.health_probe_bind_address, probes),
-        (parts.args.metrics_bind_address, metrics),
-    ];
-    for (bind, router) in both {
-        let Some(listener) = bind.listen().await? else {
-            continue;
-        };
-        let serving = health::serve(listener, router, parts.shutdown.clone());
-        parts.tracker.spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "a server ended");
-            }
-        });
-    }
+    let encode = move || metrics.encode();
+    endpoints
+        .serve(encode, &parts.tracker, &parts.shutdown)
+        .await?;
     Ok(())
 }

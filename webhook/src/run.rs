@@ -11,7 +11,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use process::{
     bind,
     client::{self, Clients, find_cluster},
-    health::{self, Heartbeat},
+    endpoints::Endpoints,
     shutdown,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -37,8 +37,6 @@ const CALLS_MAX: usize = 16;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// For how long tasks and plain servers may close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
-const HEARTBEAT: Duration = Duration::from_secs(5);
-const HEARTBEAT_MAX_AGE: Duration = Duration::from_secs(30);
 
 /// Why the process cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -188,37 +186,17 @@ async fn clients(args: &Args) -> Result<Clients, client::Error> {
 }
 
 async fn probes(parts: &Parts) -> Result<(), Error> {
-    let heart = Heartbeat::default();
-    let live = vec![heart.check("runtime", HEARTBEAT_MAX_AGE)];
-    let shutdown = parts.shutdown.clone();
-    parts.tracker.spawn(async move {
-        let mut ticker = tokio::time::interval(HEARTBEAT);
-        while shutdown.run_until_cancelled(ticker.tick()).await.is_some() {
-            heart.beat();
-        }
-    });
+    let endpoints = Endpoints {
+        probes: parts.args.health_probe_bind_address,
+        metrics: parts.args.metrics_bind_address,
+        live: Vec::new(),
+        ready: vec![parts.readiness.check()],
+    };
     let metrics = parts.metrics.clone();
-    let both = [
-        (
-            parts.args.health_probe_bind_address,
-            health::probes(live, vec![parts.readiness.check()]),
-        ),
-        (
-            parts.args.metrics_bind_address,
-            health::metrics(move || metrics.encode()),
-        ),
-    ];
-    for (bind, router) in both {
-        let Some(listener) = bind.listen().await? else {
-            continue;
-        };
-        let serving = health::serve(listener, router, parts.shutdown.clone());
-        parts.tracker.spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "a server ended");
-            }
-        });
-    }
+    let encode = move || metrics.encode();
+    endpoints
+        .serve(encode, &parts.tracker, &parts.shutdown)
+        .await?;
     Ok(())
 }
 

@@ -5,6 +5,8 @@
 pub mod args;
 pub mod bind;
 pub mod client;
+pub mod endpoints;
+pub mod exit;
 pub mod health;
 pub mod metrics;
 pub mod shutdown;

@@ -65,7 +65,7 @@ impl Store {
         wanted: &[Watched],
     ) -> Result<Vec<Registration>, Error> {
         let reading = wanted.iter().map(async |watched| {
-            let api = watched.api(self.client.clone());
+            let api: Api<DynamicObject> = watched.api(self.client.clone());
             let object = call(api.get_opt(&watched.name)).await;
             let object = object.map_err(failed(format!("read {watched}")))?;
             Ok::<_, Error>(object.map(|object| Registration {
@@ -143,7 +143,7 @@ impl Store {
         watched: &Watched,
         patch: json_patch::Patch,
     ) -> Result<Option<Value>, Error> {
-        let api = watched.api(self.client.clone());
+        let api: Api<DynamicObject> = watched.api(self.client.clone());
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()

@@ -76,11 +76,7 @@ impl Watched {
     }
 
     /// Calls about objects of its kind, in its namespace.
-    pub fn api(&self, client: Client) -> Api<DynamicObject> {
-        self.api_of(client)
-    }
-
-    fn api_of<K>(&self, client: Client) -> Api<K>
+    pub(super) fn api<K>(&self, client: Client) -> Api<K>
     where
         K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
     {
@@ -99,7 +95,7 @@ pub(super) async fn watch(
     shutdown: CancellationToken,
 ) {
     let only = watcher::Config::default().fields(&format!("metadata.name={}", watched.name));
-    let metadata: Api<PartialObjectMeta<DynamicObject>> = watched.api_of(client);
+    let metadata: Api<PartialObjectMeta<DynamicObject>> = watched.api(client);
     let changes = watcher(metadata, only).default_backoff();
     let following = changes.for_each(|change| {
         if let Err(error) = change {
