@@ -5,7 +5,8 @@
 //! back once it has dealt with what came of it.
 //!
 //! A state means something only while the hook it is about is in the spec. So a set without hooks
-//! reads no state at all, and Pods whose hook was removed go on as if there had never been one.
+//! reads no state at all, and Pods whose hook was removed go on as if there had never been one. A
+//! Pod that was to be deleted may not have been let in before: its first hook is asked then.
 
 use apis::lifecycle::{Lifecycle, LifecycleHook, State};
 use apis::names;
@@ -70,7 +71,11 @@ impl<'a> Hooks<'a> {
             State::PreparingUpdate | State::Updating | State::Updated => self.in_place_update,
             State::PreparingDelete => self.pre_delete,
         };
-        hook.map_or(State::Normal, |_| state)
+        match hook {
+            Some(_) => state,
+            None if state == State::PreparingDelete => self.rest(pod, state),
+            None => State::Normal,
+        }
     }
 
     /// What a Pod in `state` becomes when nothing more is wanted of it.

@@ -69,6 +69,15 @@ fn what_a_label_means_and_what_comes_next() {
         ("PreparingUpdate", "preDelete", "", "Normal", "Normal"),
         ("Updated", "preNormal preDelete", "", "Normal", "Normal"),
         ("PreparingDelete", "inPlaceUpdate", ALL, "Normal", "Normal"),
+        // Nobody can tell whether it was let in before it was to be deleted.
+        (
+            "PreparingDelete",
+            "preNormal",
+            "hold=yes",
+            "PreparingNormal",
+            "PreparingNormal",
+        ),
+        ("PreparingDelete", "preNormal", ALL, "Normal", "Normal"),
         ("Waiting", "preNormal", "", "Normal", "Normal"),
         (
             "",

@@ -91,6 +91,9 @@ pub(crate) struct Judge {
     pub(crate) current: Option<String>,
     /// Two processes act at once: neither can know what the other one does.
     pub(crate) is_blurred: bool,
+    /// Claims (UID) that one of two processes handed to somebody (UID) under a Pod that the other
+    /// one had made on them.
+    disputed: BTreeMap<String, String>,
 }
 
 pub(crate) fn is_ours(object: &Value) -> bool {
@@ -319,19 +322,27 @@ impl Judge {
     }
 
     /// No claim goes that a Pod stands on.
-    pub(crate) fn check_claim(name: &str, claim: &Value, is_gone: bool, server: &Server) {
-        if !is_gone && claim["metadata"]["deletionTimestamp"].is_null() {
+    pub(crate) fn check_claim(&self, name: &str, claim: &Value, is_gone: bool, server: &Server) {
+        // Another process may delete a claim that only this one has a use for.
+        if self.is_blurred || (!is_gone && claim["metadata"]["deletionTimestamp"].is_null()) {
             return;
         }
-        let pods = server.pods.values().filter(|p| is_ours(p) && is_active(p));
-        let mut pods = pods;
-        let user = pods.find(|pod| {
-            let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
-            let mut claims = volumes.map(|v| &v["persistentVolumeClaim"]["claimName"]);
-            claims.any(|claim| *claim == name)
-        });
-        if let Some(pod) = user {
+        let heir = self.disputed.get(uid(claim));
+        if let Some(pod) = user(name, server).filter(|_| heir.is_none_or(|h| h != owner(claim))) {
             panic!("claim lost: {name} of {}", pod["metadata"]["name"]);
+        }
+    }
+
+    /// Only one process acts from now on. What two of them did to each other's claims may come to
+    /// an end later: the garbage collector takes its time.
+    pub(crate) fn clear(&mut self, server: &Server) {
+        self.is_blurred = false;
+        for (name, claim) in &server.claims {
+            let is_anothers = |pod: &Object| ![uid(pod), "set-uid"].contains(&owner(claim));
+            if user(name, server).is_some_and(is_anothers) {
+                let entry = (uid(claim).to_owned(), owner(claim).to_owned());
+                self.disputed.extend([entry]);
+            }
         }
     }
 
@@ -393,6 +404,22 @@ impl Judge {
             self.doomed.insert(uid(before).to_owned());
         }
     }
+}
+
+/// Whose the claim is.
+fn owner(claim: &Value) -> &str {
+    let owner = claim["metadata"]["ownerReferences"][0]["uid"].as_str();
+    owner.unwrap_or_default()
+}
+
+/// The Pod of ours that stands on the claim called `name`.
+fn user<'a>(name: &str, server: &'a Server) -> Option<&'a Object> {
+    let mut pods = server.pods.values().filter(|p| is_ours(p) && is_active(p));
+    pods.find(|pod| {
+        let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+        let mut claims = volumes.map(|v| &v["persistentVolumeClaim"]["claimName"]);
+        claims.any(|claim| *claim == name)
+    })
 }
 
 fn images(pod: &Value) -> Vec<&Value> {

@@ -290,7 +290,7 @@ impl<'a> Life<'a> {
         self.processes[0].pass = None;
         while self.fly(0) {}
         self.deliver_all();
-        self.world.judge.is_blurred = false;
+        self.world.judge.clear(&self.world.server);
         self.world.tell(|| format!("process {loser} gives up"));
     }
 

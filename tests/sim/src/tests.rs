@@ -61,6 +61,14 @@ fn lives_that_failed_once_are_lived_to_their_end() {
             79_845,
             "a claim was deleted by the other one of two processes",
         ),
+        (
+            147_053,
+            "a claim that the other one of two processes gave away was deleted when there was one",
+        ),
+        (
+            147_805,
+            "a Pod that was to be deleted was let in when its hook was gone from the spec",
+        ),
     ];
     for (seed, story) in lives {
         let end = run(seed, Mutation::None, false, &clock);

@@ -145,9 +145,10 @@ impl World {
     pub(crate) fn collect(&mut self) {
         let changes = self.server.journal.as_mut().map(std::mem::take);
         for change in changes.into_iter().flatten() {
-            // Another process may delete a claim that only this one has a use for.
-            if change.resource == Resource::Claims && !self.judge.is_blurred {
-                Judge::check_claim(&change.name, &change.object, change.deleted, &self.server);
+            if change.resource == Resource::Claims {
+                let (claim, gone) = (&change.object, change.deleted);
+                let judge = &self.judge;
+                judge.check_claim(&change.name, claim, gone, &self.server);
             }
             let kind = match change.resource {
                 Resource::Pods | Resource::PodsStatus | Resource::PodsResize => Kind::Pod,
