@@ -133,6 +133,10 @@ pub struct LastContainer {
     pub image: Option<String>,
 }
 
+/// Bytes of a record without containers, and of each container in it.
+const ROOM: usize = 256;
+const ROOM_PER_CONTAINER: usize = 384;
+
 impl InPlaceState {
     /// Reads the annotation's value; a value that is not ours to read is no record.
     pub fn parse(text: &str) -> Option<Self> {
@@ -148,7 +152,11 @@ impl InPlaceState {
 
     /// The annotation's value.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+        // Room for what is mostly said, so that it is written once.
+        let mut text = Vec::with_capacity(ROOM + self.last.len() * ROOM_PER_CONTAINER);
+        let written = serde_json::to_writer(&mut text, self);
+        let text = written.ok().and_then(|()| String::from_utf8(text).ok());
+        text.unwrap_or_default()
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::budget::{self, Budget, Loss};
 use crate::effect::{Disruption, Effect, Target};
-use crate::findings::{Pods, Ways};
+use crate::findings::Ways;
 use crate::lifecycle::Hooks;
 use crate::ownership::{self, Owned};
 use crate::plan::Plan;
@@ -88,7 +88,6 @@ pub fn plan_knowing(s: &Snapshot, findings: &mut Findings) -> Plan {
     findings.look(s);
     let wanted = revision::wanted(s, findings.canonical(s));
     let Findings { pods, ways, .. } = findings;
-    let pods = &*pods;
     let (effects, owned) = ownership::claim(s, pods);
     let adoptions = ownership::claim_revisions(s);
     if !adoptions.is_empty() {
@@ -102,10 +101,10 @@ pub fn plan_knowing(s: &Snapshot, findings: &mut Findings) -> Plan {
     };
     let goal = goal(s, update);
     if s.is_deleting() {
-        return deleting(s, &goal, (pods, &owned, ways));
+        return deleting(s, &goal, (&owned, ways));
     }
     let adopted = ownership::adoptions(&effects);
-    let mut ctx = Context::new(s, &goal, (pods, &owned, ways), adopted);
+    let mut ctx = Context::new(s, &goal, (&owned, ways), adopted);
     let budget = ctx.budget;
 
     ctx.remove_finished();
@@ -137,7 +136,7 @@ pub fn plan_knowing(s: &Snapshot, findings: &mut Findings) -> Plan {
         effects,
         status,
         wake_at,
-        pods: reasons(pods),
+        pods: reasons(s, pods),
         budget,
     }
 }
@@ -163,10 +162,22 @@ fn sooner(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
 }
 
 /// Every Pod with its reason.
-fn reasons(pods: Vec<PodView<'_>>) -> Vec<(usize, Reason)> {
-    let mut reasons: Vec<_> = pods.into_iter().map(|p| (p.place, p.reason)).collect();
-    reasons.sort_unstable_by_key(|(place, _)| *place);
-    reasons
+fn reasons(s: &Snapshot, pods: Vec<PodView<'_>>) -> Vec<(usize, Reason)> {
+    // Where nobody goes, nobody was put in another place.
+    if pods.is_sorted_by_key(|p| p.place) {
+        return pods.into_iter().map(|p| (p.place, p.reason)).collect();
+    }
+    let mut by_place: Vec<Option<Reason>> = Vec::new();
+    by_place.resize_with(s.pods.len(), || None);
+    for p in pods {
+        if let Some(there) = by_place.get_mut(p.place) {
+            *there = Some(p.reason);
+        }
+    }
+    let by_place = by_place.into_iter().enumerate();
+    by_place
+        .filter_map(|(place, reason)| Some((place, reason?)))
+        .collect()
 }
 
 fn goal(s: &Snapshot, update: Arc<Revision>) -> Goal {
@@ -227,7 +238,7 @@ fn before_revision(
 
 /// The garbage collector deletes the Pods through their owner references; we only report. Warmers
 /// are not for anybody to keep, also where the Pods are to stay behind.
-fn deleting(s: &Snapshot, goal: &Goal, known: (&Pods, &[Owned<'_>], &mut Ways)) -> Plan {
+fn deleting(s: &Snapshot, goal: &Goal, known: (&[Owned<'_>], &mut Ways)) -> Plan {
     let mut ctx = Context::new(s, goal, known, 0);
     ctx.end_warmers();
     Plan {
@@ -237,7 +248,7 @@ fn deleting(s: &Snapshot, goal: &Goal, known: (&Pods, &[Owned<'_>], &mut Ways)) 
             .collect(),
         status: status::observe(s, goal, &ctx.pods),
         wake_at: None,
-        pods: reasons(ctx.pods),
+        pods: reasons(s, ctx.pods),
         budget: ctx.budget,
     }
 }
@@ -268,29 +279,31 @@ impl<'a> Context<'a> {
     fn new(
         s: &'a Snapshot,
         goal: &'a Goal,
-        (known, owned, ways): (&'a Pods, &[Owned<'a>], &mut Ways),
+        (owned, ways): (&[Owned<'a>], &mut Ways),
         adopted: u32,
     ) -> Self {
         let eye = view::Eye::new(s, goal);
         let mut wake_at = None;
         let views = owned.iter().map(|owned| {
             let (view, look_at) = eye.view(*owned);
-            wake_at = sooner(wake_at, look_at);
+            if look_at.is_some() {
+                wake_at = sooner(wake_at, look_at);
+            }
             view
         });
         let mut pods: Vec<PodView<'a>> = views.collect();
         // Who goes first matters only where somebody goes: a hand edit is found with the targets.
         let quiet = targets::is_quiet(goal, &pods);
         if !quiet {
-            sequence::arrange(s, known, &mut pods);
+            sequence::arrange(s, &mut pods);
         }
-        let surge = Size::of(goal, &pods, 0).surge;
+        let surge = Size::surge(goal, &pods);
         hooks::choose_leaving(goal, surge, &mut pods);
         let claims = Claims::new(s);
         let size = Size::of(goal, &pods, adopted.saturating_add(claims.awaited(s)));
         targets::assign((s, ways), goal, &size, &mut pods);
         if quiet && pods.iter().any(PodView::is_to_change) {
-            sequence::arrange(s, known, &mut pods);
+            sequence::arrange(s, &mut pods);
         }
         let at_least = |standing| {
             let stays = |p: &&PodView<'_>| p.standing >= standing && p.fate != Fate::InFlight;

@@ -1,6 +1,8 @@
 //! The closed list of writes, each a whole sentence: target, body and, as its precondition, what
 //! the decision looked at. A failed precondition is no error: the view was old.
 
+use std::sync::Arc;
+
 use apis::lifecycle::State;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -9,8 +11,11 @@ use serde_json::Value;
 mod op;
 mod request;
 
-pub use op::Op;
-pub(crate) use op::{escape, set_annotation, test_uid, test_version};
+pub use op::{Op, Patch};
+pub(crate) use op::{
+    annotation_path, app_id_path, condition_paths, init_id_path, label_path, owner_path,
+    set_annotation, status_text, test_uid, test_version,
+};
 pub(crate) use request::time;
 pub use request::{Request, Resource, Verb};
 
@@ -127,9 +132,9 @@ pub enum Effect {
         /// Name of the revision it is brought to.
         revision: String,
         /// Images that change, as `container: old -> new`, for the Event.
-        images: Vec<String>,
+        images: Arc<[String]>,
         /// The JSON patch, with its `test`s.
-        patch: Vec<Op>,
+        patch: Patch,
         /// See [`Disruption`].
         disruption: Disruption,
     },

@@ -12,6 +12,7 @@ use apis::names::INSTANCE_ID_LABEL;
 use kube::core::{Selector, SelectorExt};
 use serde_json::Value;
 
+use crate::clone_set::PodView;
 use crate::in_place::{self, Alike, Changes, Way};
 use crate::pod::{Facts, Kin};
 use crate::reason::Reason;
@@ -20,6 +21,8 @@ use crate::{Pod, Revision, Snapshot};
 
 /// Pairs of revisions, and ways to change Pods, that are remembered: more are not in use at once.
 const KINDS_MAX: usize = 64;
+/// Answers that are remembered; their numbers have to stay small.
+const ANSWERS_MAX: usize = 256;
 
 /// Findings about the Pods of one set. An empty one knows nothing, and finds out everything anew.
 #[derive(Debug, Default)]
@@ -36,8 +39,6 @@ pub struct Findings {
 #[derive(Debug, Default)]
 pub(crate) struct Pods {
     all: Vec<Finding>,
-    /// Their order is that of their names.
-    pub(crate) by_name: bool,
 }
 
 /// What is known of one Pod.
@@ -46,6 +47,8 @@ pub(crate) struct Finding {
     pod: Arc<Pod>,
     /// Kept here, where those of all Pods are side by side.
     pub(crate) facts: Facts,
+    /// See [`Pod::kin`].
+    pub(crate) kin: Option<Arc<Kin>>,
     /// It matches the selector.
     pub(crate) matches: bool,
     /// Its own revision, by its place in the snapshot.
@@ -55,8 +58,9 @@ pub(crate) struct Finding {
 /// How Pods get to revisions.
 #[derive(Debug, Default)]
 pub(crate) struct Ways {
-    /// Of each Pod, the last one that was asked for.
-    of: Vec<Option<Known>>,
+    /// Of each Pod, which of the answers was the last one.
+    of: Vec<Option<u16>>,
+    answers: Vec<Answer>,
     /// From one revision to another.
     pairs: Vec<Pair>,
     /// Of Pods that are kin.
@@ -82,9 +86,9 @@ struct OfKin {
     alike: Option<Alike>,
 }
 
-/// How a Pod gets from one revision to another.
+/// How Pods get from one revision to another.
 #[derive(Debug)]
-struct Known {
+struct Answer {
     from: Arc<Revision>,
     to: Arc<Revision>,
     way: Way,
@@ -131,6 +135,7 @@ impl Findings {
             Finding {
                 pod: Arc::clone(pod),
                 facts: *pod.facts(),
+                kin: pod.kin().cloned(),
                 matches,
                 own,
             }
@@ -144,18 +149,13 @@ impl Findings {
 
     /// The Pods are the same ones, most of them unchanged.
     fn replace(&mut self, s: &Snapshot, mut find: impl FnMut(&Arc<Pod>) -> Finding) {
-        let mut names_change = false;
         for (place, (known, pod)) in self.pods.all.iter_mut().zip(&s.pods).enumerate() {
             if !Arc::ptr_eq(&known.pod, pod) {
-                names_change |= known.pod.name() != pod.name();
                 *known = find(pod);
                 if let Some(way) = self.ways.of.get_mut(place) {
                     *way = None;
                 }
             }
-        }
-        if names_change {
-            self.pods.by_name = s.pods.is_sorted_by_key(|pod| pod.name());
         }
     }
 
@@ -176,7 +176,6 @@ impl Findings {
             self.pods.all.push(finding);
             self.ways.of.push(way);
         }
-        self.pods.by_name = s.pods.is_sorted_by_key(|pod| pod.name());
     }
 }
 
@@ -199,6 +198,12 @@ fn known_of<T: Copy>(
     found
 }
 
+impl Answer {
+    fn is_about(&self, own: &Arc<Revision>, target: &Arc<Revision>) -> bool {
+        Arc::ptr_eq(&self.from, own) && Arc::ptr_eq(&self.to, target)
+    }
+}
+
 impl Pods {
     /// The Pods of `s`, which is what was looked at last, with their places.
     pub(crate) fn of<'a>(
@@ -211,37 +216,58 @@ impl Pods {
 }
 
 impl Ways {
-    /// How `pod`, at `place` in the snapshot, gets from `own` to `target`.
+    /// How `p` gets from `own` to `target`.
     pub(crate) fn way(
         &mut self,
-        (place, pod): (usize, &Pod),
+        p: &PodView<'_>,
         own: &Arc<Revision>,
         target: &Arc<Revision>,
     ) -> Way {
-        if let Some(Some(known)) = self.of.get(place)
-            && Arc::ptr_eq(&known.from, own)
-            && Arc::ptr_eq(&known.to, target)
-        {
+        let known = self.of.get(p.place).copied().flatten();
+        let known = known.and_then(|known| self.answers.get(usize::from(known)));
+        if let Some(known) = known.filter(|known| known.is_about(own, target)) {
             return known.way.clone();
         }
-        let way = self.of_kin(pod, own, target).unwrap_or_else(|| {
-            let mut way = in_place::way(pod, own, target, self.obstacle(own, target));
+        let way = self.of_kin(p, own, target).unwrap_or_else(|| {
+            let mut way = in_place::way(p.pod, own, target, self.obstacle(own, target));
             self.share(&mut way);
             way
         });
-        if let Some(known) = self.of.get_mut(place) {
-            *known = Some(Known {
-                from: Arc::clone(own),
-                to: Arc::clone(target),
-                way: way.clone(),
-            });
+        let answer = self.answer(&way, own, target);
+        if let Some(known) = self.of.get_mut(p.place) {
+            *known = Some(answer);
         }
         way
     }
 
-    /// The way of `pod` if it is the one of its kin.
-    fn of_kin(&mut self, pod: &Pod, own: &Arc<Revision>, target: &Arc<Revision>) -> Option<Way> {
-        let kin = pod.kin().filter(|_| !pod.facts().asks)?;
+    /// The number of the answer `way`.
+    fn answer(&mut self, way: &Way, own: &Arc<Revision>, target: &Arc<Revision>) -> u16 {
+        // Mostly it was among the last.
+        let is_it = |known: &Answer| known.is_about(own, target) && known.way == *way;
+        let place = self.answers.iter().rposition(is_it).unwrap_or_else(|| {
+            if self.answers.len() >= ANSWERS_MAX {
+                self.answers.clear();
+                self.of.fill(None);
+            }
+            self.answers.push(Answer {
+                from: Arc::clone(own),
+                to: Arc::clone(target),
+                way: way.clone(),
+            });
+            self.answers.len() - 1
+        });
+        u16::try_from(place).unwrap_or(u16::MAX)
+    }
+
+    /// The way of `p` if it is the one of its kin.
+    fn of_kin(
+        &mut self,
+        p: &PodView<'_>,
+        own: &Arc<Revision>,
+        target: &Arc<Revision>,
+    ) -> Option<Way> {
+        let kin = p.kin.filter(|_| !p.facts.asks)?;
+        let pod = p.pod;
         let is_it = |known: &OfKin| {
             Arc::ptr_eq(&known.kin, kin)
                 && Arc::ptr_eq(&known.from, own)

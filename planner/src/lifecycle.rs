@@ -13,7 +13,7 @@ use apis::names;
 use jiff::Timestamp;
 
 use crate::Pod;
-use crate::effect::{Effect, Op, Target, escape, test_version, time};
+use crate::effect::{Effect, Op, Target, annotation_path, label_path, test_version, time};
 use crate::reason::Reason;
 
 /// Why a Pod waits that a hook holds.
@@ -127,17 +127,16 @@ impl<'a> Hooks<'a> {
         if self.is_empty() {
             // What another controller left there is put right where it costs nothing.
             if label(pod).is_some_and(|says| says != State::Normal.as_str()) {
-                ops.push(set_label(State::Normal));
+                ops.extend([set_label(State::Normal)]);
             }
         } else if restarts && self.in_place_update.is_some() {
             // That nothing holds the Pod cannot be said by anything finer: a label or a finalizer
             // that is not there cannot be tested.
-            ops.insert(1, test_version(target));
+            ops.test_early(test_version(target));
             let state = self.state(pod);
             if !matches!(state, State::PreparingNormal | State::Updating) {
-                ops.push(set_label(State::Updating));
                 // The record of the patch is an annotation, so there is a map to add to.
-                ops.push(set_time(at));
+                ops.extend([set_label(State::Updating), set_time(at)]);
             }
         }
         patch
@@ -182,13 +181,14 @@ pub(crate) fn ops(target: &Target, state: State, at: Timestamp) -> [Op; 3] {
 }
 
 fn set_label(state: State) -> Op {
-    let path = format!("/metadata/labels/{}", escape(names::LIFECYCLE_STATE_LABEL));
-    Op::add(path, state.as_str())
+    Op::add(label_path(names::LIFECYCLE_STATE_LABEL), state.as_str())
 }
 
 fn set_time(at: Timestamp) -> Op {
-    let key = escape(names::LIFECYCLE_TIMESTAMP_ANNOTATION);
-    Op::add(format!("/metadata/annotations/{key}"), time(at))
+    Op::add(
+        annotation_path(names::LIFECYCLE_TIMESTAMP_ANNOTATION),
+        time(at),
+    )
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ pub struct Snapshot {
     pub now: Timestamp,
     /// The set, checked.
     pub set: Valid<CloneSet>,
-    /// Pods whose controller is the set, in any state.
+    /// Pods whose controller is the set, in any state, in the order of their names: of Pods that are
+    /// equal in all that counts the first goes first.
     pub pods: Vec<Arc<Pod>>,
     /// Pods of the namespace that have no controller.
     pub orphans: Vec<Arc<Pod>>,

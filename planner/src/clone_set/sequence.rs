@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{Fate, PodView};
 use crate::Snapshot;
-use crate::findings::Pods;
 use crate::order::{priority, scatter, update_key};
 
 /// Sorts `pods` by who is updated first: what the spec says, and below that what serves least.
 /// Whoever was begun with stays in front, because it holds a part of the budget.
-pub(super) fn arrange(s: &Snapshot, known: &Pods, pods: &mut Vec<PodView<'_>>) {
-    sort(known, pods);
+pub(super) fn arrange(s: &Snapshot, pods: &mut Vec<PodView<'_>>) {
+    sort(pods);
     if priority::is_none(&s.set.priority) && s.set.scatter.is_empty() {
         return;
     }
@@ -26,12 +25,14 @@ pub(super) fn arrange(s: &Snapshot, known: &Pods, pods: &mut Vec<PodView<'_>>) {
     pods.sort_by_key(|p| p.fate != Fate::InFlight);
 }
 
-/// Sorts by everything but what the spec says.
-fn sort(known: &Pods, pods: &mut [PodView<'_>]) {
-    let mut keys: Vec<(u128, u64, usize)> = pods
+/// Sorts by everything but what the spec says. Of equal Pods the one goes first that comes first in
+/// the snapshot, which is in the order of names.
+fn sort(pods: &mut [PodView<'_>]) {
+    let places = 0..u32::try_from(pods.len()).unwrap_or(u32::MAX);
+    let mut keys: Vec<(u128, u64, u32)> = pods
         .iter()
-        .enumerate()
-        .map(|(place, p)| {
+        .zip(places)
+        .map(|(p, place)| {
             // What was begun keeps its place: nobody else is chosen for it while the answer is
             // out. Pods of a half-done rollout, at neither revision, go before those that the
             // partition would rather keep.
@@ -44,12 +45,8 @@ fn sort(known: &Pods, pods: &mut [PodView<'_>]) {
         })
         .collect();
     keys.sort_unstable();
-    if !(known.by_name && pods.is_sorted_by_key(|p| p.place)) {
-        for equal in keys.chunk_by_mut(|a, b| (a.0, a.1) == (b.0, b.1)) {
-            equal.sort_by_key(|(_, _, place)| pods[*place].pod.name());
-        }
-    }
-    let mut sequence: Vec<usize> = keys.into_iter().map(|(_, _, place)| place).collect();
+    let sequence = keys.into_iter().map(|(_, _, place)| place as usize);
+    let mut sequence: Vec<usize> = sequence.collect();
     for to in 0..sequence.len() {
         // Who stood there may have been swapped away.
         let mut from = sequence[to];

@@ -79,6 +79,14 @@ impl Size {
         }
     }
 
+    /// Pods wanted above `replicas`, before it is known who leaves.
+    pub(super) fn surge(goal: &Goal, pods: &[PodView<'_>]) -> u32 {
+        if goal.max_surge == 0 {
+            return 0;
+        }
+        surge(goal, &Census::of(pods))
+    }
+
     /// Whether there are as many Pods as wanted.
     pub(super) fn is_even(&self) -> bool {
         let missing = [self.create_current, self.create_update, self.limited];

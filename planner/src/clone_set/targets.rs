@@ -167,7 +167,7 @@ fn way(s: &Snapshot, ways: &mut Ways, p: &PodView<'_>, target: &Arc<Revision>) -
             revision: hash().into(),
         });
     };
-    let way = ways.way((p.place, p.pod), own, target);
+    let way = ways.way(p, own, target);
     // A resize that another template asks for is tried first.
     let resizes = matches!(&way, Way::InPlace(changes) if !changes.resizes.is_empty());
     if s.set.policy != PodUpdatePolicy::InPlaceIfPossible || resizes {

@@ -120,7 +120,7 @@ impl<'a> Context<'a> {
             // Labels and annotations disturb nobody.
             _ if !changes.touches_spec() => Disruption::None,
             Gate::Closed { .. } if !stops => Disruption::None,
-            Gate::Closed { .. } if !pod.is_drained() => return Reason::Draining,
+            Gate::Closed { .. } if !facts.is_drained => return Reason::Draining,
             Gate::Closed { since } => {
                 let grace = SignedDuration::from_secs(self.s.set.grace_seconds.into());
                 let until = since.and_then(|since| since.saturating_add(grace).ok());

@@ -10,7 +10,7 @@ use crate::budget::Loss;
 use crate::in_place::{self, Progress, Way};
 use crate::lifecycle::{Hooks, IN_PLACE_UPDATE, PRE_DELETE, PRE_NORMAL};
 use crate::ownership::Owned;
-use crate::pod::{self, Facts};
+use crate::pod::{self, Facts, Kin};
 use crate::reason::Reason;
 use crate::{Pod, Revision, Snapshot};
 
@@ -50,6 +50,8 @@ pub(crate) struct PodView<'a> {
     pub(crate) facts: &'a Facts,
     /// Its place in the snapshot.
     pub(crate) place: usize,
+    /// Those who are like it.
+    pub(crate) kin: Option<&'a Arc<Kin>>,
     /// Labelled with the update revision.
     pub(crate) updated: bool,
     /// Labelled with the current revision.
@@ -151,6 +153,7 @@ impl<'a> Eye<'a> {
             pod,
             facts,
             place,
+            kin: finding.kin.as_ref(),
             updated,
             current,
             standing,

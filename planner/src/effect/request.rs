@@ -117,13 +117,15 @@ impl Effect {
                 at,
                 ..
             } => transition(target, *state, *drain, *at),
-            Self::Resize { patch, .. } => (Verb::JsonPatch, Resource::PodsResize, array(patch)),
+            Self::Resize { patch, .. } => {
+                (Verb::JsonPatch, Resource::PodsResize, array(patch.iter()))
+            }
             Self::Drain { target, at, .. } => (
                 Verb::StrategicPatch,
                 Resource::PodsStatus,
                 drain(target, *at),
             ),
-            Self::PatchPod { patch, .. } => (Verb::JsonPatch, Resource::Pods, array(patch)),
+            Self::PatchPod { patch, .. } => (Verb::JsonPatch, Resource::Pods, array(patch.iter())),
             Self::OpenGate {
                 target,
                 at,
@@ -150,7 +152,7 @@ impl Effect {
                     if let Some(state) = state {
                         ops.extend(lifecycle::ops(target, *state, *at));
                     }
-                    (Verb::JsonPatch, Resource::PodsStatus, array(&ops))
+                    (Verb::JsonPatch, Resource::PodsStatus, array(ops.iter()))
                 }
             },
         };
@@ -214,8 +216,8 @@ fn annotate(target: &Target, key: &str, value: &str) -> Value {
     json!({"metadata": metadata})
 }
 
-fn array(ops: &[Op]) -> Value {
-    ops.iter().map(Op::json).collect()
+fn array<'a>(ops: impl Iterator<Item = &'a Op>) -> Value {
+    ops.map(Op::json).collect()
 }
 
 fn hand_over(target: &Target, index: usize, owner: &Value) -> Value {

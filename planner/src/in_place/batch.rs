@@ -16,9 +16,9 @@ pub(crate) struct Batch {
     /// The other containers.
     pub(crate) later: Changes,
     /// What the patch says of images, labels and annotations: the same for every Pod.
-    pub(super) ops: Vec<Op>,
+    pub(super) ops: Arc<[Op]>,
     /// The images in words.
-    pub(super) told: Vec<String>,
+    pub(super) told: Arc<[String]>,
 }
 
 /// Splits `changes` by the priorities that the target's template gives.
@@ -41,8 +41,8 @@ pub(crate) fn batch(changes: &Changes, target: &Revision) -> Batch {
         ..changes.clone()
     };
     Batch {
-        ops: changes_ops(&now),
-        told: told(&now),
+        ops: changes_ops(&now).into(),
+        told: told(&now).into(),
         now,
         later: Changes {
             images: later_images,

@@ -1,6 +1,8 @@
 //! The one patch that changes a Pod: images, labels, annotations, revision label and record.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use apis::in_place_state::{InPlaceState, LastContainer, PreCheck, Resize};
 use apis::names;
@@ -8,7 +10,8 @@ use serde_json::json;
 
 use super::{Batch, Changes, ImageChange, KeyChange, List, Map, ResizeChange};
 use crate::effect::{
-    Disruption, Effect, Op, Target, escape, set_annotation, test_uid, test_version,
+    Disruption, Effect, Op, Patch, Target, annotation_path, app_id_path, condition_paths,
+    init_id_path, label_path, owner_path, set_annotation, status_text, test_uid, test_version,
 };
 use crate::pod::Gate;
 use crate::{Pod, Revision};
@@ -29,17 +32,17 @@ pub(crate) fn patch_pod(
 ) -> Effect {
     let changes = &batch.now;
     let at = Target::of(&pod.metadata);
-    let mut ops = Vec::with_capacity(batch.ops.len() + changes.images.len() + OTHER_OPS);
+    let mut ops = Vec::with_capacity(changes.images.len() + OTHER_OPS);
     ops.push(test_uid(&at));
     ops.extend(test_owner(pod));
-    let about_whom = ops.len();
+    ops.extend(missing_maps(pod, changes));
     if !changes.images.is_empty() {
         ops.extend(test_out_of_service(pod));
         ops.extend(changes.images.iter().map(|change| test_runs(pod, change)));
     }
-    ops.extend_from_slice(&batch.ops);
-    ops.extend(label_ops(pod, target));
-    ops.extend(left_behind(pod));
+    let mut patch = Patch::new(ops, &batch.ops);
+    patch.extend(label_ops(pod, target).into_iter().flatten());
+    patch.extend(left_behind(pod));
     if let Some(record) = record(pod, target, batch, now) {
         let record = record.to_json();
         let annotated = pod.metadata.annotations.is_some()
@@ -47,18 +50,17 @@ pub(crate) fn patch_pod(
                 .keys
                 .iter()
                 .any(|c| c.map == Map::Annotations && c.to.is_some());
-        ops.extend(set_annotation(
+        patch.extend(set_annotation(
             names::IN_PLACE_STATE_ANNOTATION,
             record,
             annotated,
         ));
     }
-    ops.splice(about_whom..about_whom, missing_maps(pod, changes));
     Effect::PatchPod {
         target: at,
         revision: target.name().to_owned(),
-        images: batch.told.clone(),
-        patch: ops,
+        images: Arc::clone(&batch.told),
+        patch,
         disruption,
     }
 }
@@ -66,7 +68,7 @@ pub(crate) fn patch_pod(
 /// Between the decision and the write the Pod may have become Ready: the server has to refuse the
 /// patch then, or traffic would meet a restarting container.
 pub(super) fn test_out_of_service(pod: &Pod) -> Vec<Op> {
-    let conditions: &[&str] = match pod.gate() {
+    let conditions: &[&'static str] = match pod.gate() {
         Gate::Closed { .. } => &[names::IN_PLACE_READY_CONDITION, names::READY_CONDITION],
         // Without a gate there is nothing to drain; the budget alone protects the Pod.
         Gate::Missing => &[],
@@ -76,9 +78,9 @@ pub(super) fn test_out_of_service(pod: &Pod) -> Vec<Op> {
     for name in conditions {
         match pod.condition(name) {
             Some((index, condition)) => {
-                let path = format!("/status/conditions/{index}");
-                tests.push(Op::test(format!("{path}/type"), &*condition.type_));
-                tests.push(Op::test(format!("{path}/status"), &*condition.status));
+                let [kind, status] = condition_paths(index);
+                tests.push(Op::test(kind, Cow::Borrowed(*name)));
+                tests.push(Op::test(status, status_text(&condition.status)));
             }
             // A condition that is not there cannot be tested; nothing finer than the version is
             // left.
@@ -91,14 +93,20 @@ pub(super) fn test_out_of_service(pod: &Pod) -> Vec<Op> {
 /// What goes on record is the container that the patch finds: one that has started since it was
 /// looked at would be taken for its successor, and let in before the kubelet stops it.
 fn test_runs(pod: &Pod, change: &ImageChange) -> Op {
-    let (list, statuses) = match change.list {
-        List::App => ("containerStatuses", &pod.status.container_statuses),
-        List::Init => ("initContainerStatuses", &pod.status.init_container_statuses),
+    let statuses = match change.list {
+        List::App => &pod.status.container_statuses,
+        List::Init => &pod.status.init_container_statuses,
     };
     let index = statuses.iter().position(|s| *s.name == change.container);
     let id = index.and_then(|index| Some((index, statuses.get(index)?.container_id.as_deref()?)));
     match id {
-        Some((index, id)) => Op::test(format!("/status/{list}/{index}/containerID"), id),
+        Some((index, id)) => {
+            let path = match change.list {
+                List::App => app_id_path(index),
+                List::Init => init_id_path(index),
+            };
+            Op::test(path, id)
+        }
         // A container that is not there cannot be tested; nothing finer than the version is left.
         None => test_version(&Target::of(&pod.metadata)),
     }
@@ -136,12 +144,11 @@ fn image_ops(change: &ImageChange) -> [Op; 3] {
     ]
 }
 
-fn pointer(map: Map, key: &str) -> String {
-    let map = match map {
-        Map::Labels => "labels",
-        Map::Annotations => "annotations",
-    };
-    format!("/metadata/{map}/{}", escape(key))
+fn pointer(map: Map, key: &str) -> Cow<'static, str> {
+    match map {
+        Map::Labels => label_path(key),
+        Map::Annotations => annotation_path(key),
+    }
 }
 
 fn key_op(change: &KeyChange) -> Op {
@@ -180,28 +187,26 @@ fn missing_maps(pod: &Pod, changes: &Changes) -> Vec<Op> {
     ops
 }
 
-fn label_ops(pod: &Pod, target: &Revision) -> Vec<Op> {
+fn label_ops(pod: &Pod, target: &Revision) -> [Option<Op>; 3] {
     if pod.revision_hash() == Some(target.hash()) {
-        return Vec::new();
+        return [None, None, None];
     }
-    let labels = [
-        (names::REVISION_LABEL, target.name()),
-        (names::TEMPLATE_HASH_LABEL, target.hash()),
-    ];
+    let label = |key, value: &str| Some(Op::add(label_path(key), value));
     // The labels and annotations above were compared with those of this revision.
     let seen = pod.labels().get(names::REVISION_LABEL);
-    let seen = seen.map(|seen| Op::test(pointer(Map::Labels, names::REVISION_LABEL), &**seen));
-    seen.into_iter()
-        .chain(labels.map(|(key, value)| Op::add(pointer(Map::Labels, key), value)))
-        .collect()
+    let seen = seen.map(|seen| Op::test(label_path(names::REVISION_LABEL), &**seen));
+    [
+        seen,
+        label(names::REVISION_LABEL, target.name()),
+        label(names::TEMPLATE_HASH_LABEL, target.hash()),
+    ]
 }
 
 /// Nobody has let go of the Pod since, or taken it over.
 pub(super) fn test_owner(pod: &Pod) -> Option<Op> {
     let mut owners = pod.metadata.owner_references.iter().flatten().enumerate();
     let (index, owner) = owners.find(|(_, owner)| owner.controller == Some(true))?;
-    let path = format!("/metadata/ownerReferences/{index}/uid");
-    Some(Op::test(path, &*owner.uid))
+    Some(Op::test(owner_path(index), &*owner.uid))
 }
 
 /// What the Pod is to remember of the patch, if anything.

@@ -36,6 +36,8 @@ pub(crate) struct Facts {
     pub(crate) stage: u8,
     pub(crate) is_assigned: bool,
     pub(crate) is_ready: bool,
+    /// Out of its Services for good; see [`Pod::is_drained`].
+    pub(crate) is_drained: bool,
     pub(crate) is_terminating: bool,
     pub(crate) is_finished: bool,
     pub(crate) is_named_for_deletion: bool,
@@ -68,8 +70,10 @@ impl Known {
         let since = ready.and_then(|c| c.last_transition_time.as_ref());
         let ready_since = since.map(|t| t.0).filter(|_| is_ready);
         let created = pod.metadata.creation_timestamp.as_ref().map(|t| t.0);
+        let gate = gate(pod);
+        let is_shut = matches!(gate, Gate::Closed { .. });
         let facts = Facts {
-            gate: gate(pod),
+            gate,
             ready_since,
             age_key: newest_first(created),
             since_key: newest_first(ready_since),
@@ -82,6 +86,7 @@ impl Known {
             },
             is_assigned: pod.spec.node_name.is_some(),
             is_ready,
+            is_drained: is_shut && ready.is_none_or(|c| &*c.status != "True"),
             is_terminating: pod.metadata.deletion_timestamp.is_some(),
             is_finished: matches!(phase, Some("Succeeded" | "Failed")),
             is_named_for_deletion: pod.labels().contains_key(names::SPECIFIED_DELETE_LABEL),
