@@ -31,7 +31,7 @@ pub(crate) fn of_effect(
             revision, images, ..
         } => {
             let label = before.and_then(|pod| pod.labels().get(apis::names::REVISION_LABEL));
-            let from = label.map_or("an unknown revision", String::as_str);
+            let from = label.unwrap_or("an unknown revision");
             let what = if images.is_empty() {
                 "metadata".into()
             } else {

@@ -129,7 +129,7 @@ impl Findings {
         let asks_kin = !s.set.selector.to_string().contains(INSTANCE_ID_LABEL);
         let mut kinds = Vec::new();
         let find = |pod: &Arc<Pod>| {
-            let look = || (s.set.selector.matches(pod.labels()), own(pod));
+            let look = || (s.set.selector.matches(&pod.labels().to_map()), own(pod));
             let kin = pod.kin().filter(|_| asks_kin);
             let (matches, own) = kin.map_or_else(look, |kin| known_of(&mut kinds, kin, look));
             Finding {

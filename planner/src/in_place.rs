@@ -318,7 +318,7 @@ fn is_due(pod: &Pod, change: &KeyChange) -> bool {
         Map::Labels => pod.labels(),
         Map::Annotations => pod.annotations(),
     };
-    live.get(&change.key) != change.to.as_ref()
+    live.get(&change.key) != change.to.as_deref()
 }
 
 /// Keys that the controller itself keeps on Pods; a template that names them is not followed.

@@ -147,7 +147,7 @@ impl<'a> Hooks<'a> {
 pub(crate) fn holds(hook: &LifecycleHook, pod: &Pod) -> bool {
     let mut labels = hook.labels_handler.iter();
     let mut finalizers = hook.finalizers_handler.iter();
-    labels.any(|(key, value)| pod.labels().get(key) == Some(value))
+    labels.any(|(key, value)| pod.labels().get(key) == Some(value.as_str()))
         || finalizers.any(|name| has_finalizer(pod, name))
 }
 
@@ -155,7 +155,7 @@ pub(crate) fn holds(hook: &LifecycleHook, pod: &Pod) -> bool {
 fn is_complete(hook: &LifecycleHook, pod: &Pod) -> bool {
     let mut labels = hook.labels_handler.iter();
     let mut finalizers = hook.finalizers_handler.iter();
-    labels.all(|(key, value)| pod.labels().get(key) == Some(value))
+    labels.all(|(key, value)| pod.labels().get(key) == Some(value.as_str()))
         && finalizers.all(|name| has_finalizer(pod, name))
 }
 
@@ -170,9 +170,7 @@ pub(crate) fn marks_not_ready(hook: &LifecycleHook) -> bool {
 }
 
 fn label(pod: &Pod) -> Option<&str> {
-    pod.labels()
-        .get(names::LIFECYCLE_STATE_LABEL)
-        .map(String::as_str)
+    pod.labels().get(names::LIFECYCLE_STATE_LABEL)
 }
 
 /// JSON-patch operations that write `state` on a Pod that has labels and annotations.

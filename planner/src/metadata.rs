@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use serde::{Deserialize, Deserializer};
 
+use crate::pod::Words;
+
 /// An annotation that repeats the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Slim {
+struct Slim<M> {
     name: Option<String>,
     namespace: Option<String>,
     uid: Option<String>,
@@ -21,8 +23,8 @@ struct Slim {
     generation: Option<i64>,
     creation_timestamp: Option<Time>,
     deletion_timestamp: Option<Time>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
+    labels: Option<M>,
+    annotations: Option<M>,
     owner_references: Option<Vec<OwnerReference>>,
     finalizers: Option<Vec<String>>,
 }
@@ -32,25 +34,52 @@ struct Slim {
 /// # Errors
 /// Those of the deserializer.
 pub fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    let slim = Slim::deserialize(deserializer)?;
-    let mut annotations = slim.annotations;
+    let slim = Slim::<BTreeMap<String, String>>::deserialize(deserializer)?;
+    let (mut metadata, labels, mut annotations) = slim.parts();
     if let Some(annotations) = &mut annotations {
         annotations.remove(LAST_APPLIED);
     }
-    Ok(ObjectMeta {
-        name: slim.name,
-        namespace: slim.namespace,
-        uid: slim.uid,
-        resource_version: slim.resource_version,
-        generation: slim.generation,
-        creation_timestamp: slim.creation_timestamp,
-        deletion_timestamp: slim.deletion_timestamp,
-        labels: slim.labels,
-        annotations,
-        owner_references: slim.owner_references,
-        finalizers: slim.finalizers,
-        ..ObjectMeta::default()
-    })
+    metadata.labels = labels;
+    metadata.annotations = annotations;
+    Ok(metadata)
+}
+
+/// The same with labels and annotations beside it, which are most of it.
+#[derive(Default)]
+pub(crate) struct Apart {
+    pub(crate) metadata: ObjectMeta,
+    pub(crate) labels: Words,
+    pub(crate) annotations: Words,
+}
+
+impl<'de> Deserialize<'de> for Apart {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (metadata, labels, annotations) = Slim::<Words>::deserialize(deserializer)?.parts();
+        Ok(Self {
+            metadata,
+            labels: labels.unwrap_or_default(),
+            annotations: annotations.unwrap_or_default().without(LAST_APPLIED),
+        })
+    }
+}
+
+impl<M> Slim<M> {
+    /// Metadata without its maps, labels and annotations.
+    fn parts(self) -> (ObjectMeta, Option<M>, Option<M>) {
+        let metadata = ObjectMeta {
+            name: self.name,
+            namespace: self.namespace,
+            uid: self.uid,
+            resource_version: self.resource_version,
+            generation: self.generation,
+            creation_timestamp: self.creation_timestamp,
+            deletion_timestamp: self.deletion_timestamp,
+            owner_references: self.owner_references,
+            finalizers: self.finalizers,
+            ..ObjectMeta::default()
+        };
+        (metadata, self.labels, self.annotations)
+    }
 }
 
 #[cfg(test)]
@@ -67,6 +96,9 @@ mod tests {
         .unwrap();
         assert_eq!(pod.name(), "web");
         assert_eq!(pod.metadata.managed_fields, None);
-        assert_eq!(pod.annotations().keys().collect::<Vec<_>>(), ["note"]);
+        assert_eq!(
+            pod.annotations().iter().collect::<Vec<_>>(),
+            [("note", "x")]
+        );
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn delete_key(pod: &Pod, lost: Loss, rank: spread::Rank) -> impl Ord 
 /// the annotation's own rules say (no `+`, no leading zeros).
 fn deletion_cost(pod: &Pod) -> i32 {
     let text = pod.annotations().get(names::DELETION_COST_ANNOTATION);
-    let parsed = text.and_then(|t| t.parse::<i32>().ok().filter(|n| n.to_string() == **t));
+    let parsed = text.and_then(|t| t.parse::<i32>().ok().filter(|n| n.to_string() == *t));
     parsed.unwrap_or_default()
 }
 

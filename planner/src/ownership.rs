@@ -60,7 +60,7 @@ pub(crate) fn claim<'a>(s: &'a Snapshot, pods: &'a Pods) -> (Vec<Effect>, Vec<Ow
     }
     for pod in &s.orphans {
         let held = s.held.contains_key(pod.uid());
-        if pod.is_active() && !held && s.set.selector.matches(pod.labels()) {
+        if pod.is_active() && !held && s.set.selector.matches(&pod.labels().to_map()) {
             let has_references = pod.metadata.owner_references.is_some();
             effects.push(Effect::Adopt {
                 target: Target::of(&pod.metadata),

@@ -1,30 +1,32 @@
 //! The facts of one Pod that decisions need, decoded from what the API server sends and nothing
 //! more: a full Pod would cost ten times the memory.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use apis::in_place_state::{InPlaceState, Resources};
 use apis::names;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::in_place::{self, Progress};
 
 mod kin;
 mod known;
+mod words;
 
 pub(crate) use kin::Kin;
 pub use kin::Kins;
 pub(crate) use known::{Facts, mark};
+pub use words::Words;
 
 /// A Pod, projected. What the methods say is what was found when it was decoded: to change a Pod,
 /// decode another one.
 ///
 /// In memory its parts stand in this order: a first decision looks at the first two of each of
 /// thousands of Pods, which then are side by side.
-#[derive(kube::Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(kube::Resource, Clone, Debug, Default, PartialEq, Deserialize)]
 #[resource(inherit = k8s_openapi::api::core::v1::Pod)]
 #[serde(from = "Wire")]
 #[repr(C)]
@@ -33,8 +35,10 @@ pub struct Pod {
     kin: kin::KinOf,
     #[serde(skip)]
     known: known::Known,
-    /// See [`crate::metadata`]: what decisions need of it.
+    /// See [`crate::metadata`]: what decisions need of it, but for labels and annotations.
     pub metadata: ObjectMeta,
+    pub(crate) labels: Words,
+    pub(crate) annotations: Words,
     /// See [`PodSpec`].
     pub spec: PodSpec,
     /// See [`PodStatus`].
@@ -43,8 +47,7 @@ pub struct Pod {
 
 #[derive(Deserialize)]
 struct Wire {
-    #[serde(deserialize_with = "crate::metadata::slim")]
-    metadata: ObjectMeta,
+    metadata: crate::metadata::Apart,
     #[serde(default)]
     spec: PodSpec,
     #[serde(default)]
@@ -54,7 +57,9 @@ struct Wire {
 impl From<Wire> for Pod {
     fn from(wire: Wire) -> Self {
         let mut pod = Self {
-            metadata: wire.metadata,
+            metadata: wire.metadata.metadata,
+            labels: wire.metadata.labels,
+            annotations: wire.metadata.annotations,
             spec: wire.spec,
             status: wire.status,
             known: known::Known::default(),
@@ -69,6 +74,29 @@ impl From<Wire> for Pod {
     }
 }
 
+impl Serialize for Pod {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Out<'a> {
+            metadata: ObjectMeta,
+            spec: &'a PodSpec,
+            status: &'a PodStatus,
+        }
+
+        let map = |words: &Words| words.is_there().then(|| words.to_map());
+        let out = Out {
+            metadata: ObjectMeta {
+                labels: map(&self.labels),
+                annotations: map(&self.annotations),
+                ..self.metadata.clone()
+            },
+            spec: &self.spec,
+            status: &self.status,
+        };
+        out.serialize(serializer)
+    }
+}
+
 /// `spec`, projected.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -80,7 +108,7 @@ pub struct PodSpec {
     /// Init containers, native sidecars among them.
     pub init_containers: Arc<[Container]>,
     /// Conditions that Ready waits for.
-    pub readiness_gates: Vec<ReadinessGate>,
+    pub readiness_gates: Arc<[ReadinessGate]>,
 }
 
 /// A container of the spec, projected.
@@ -88,9 +116,9 @@ pub struct PodSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct Container {
     /// Unique in the Pod.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// As admitted.
-    pub image: Box<str>,
+    pub image: Arc<str>,
     /// `Always` makes an init container a native sidecar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart_policy: Option<Box<str>>,
@@ -155,13 +183,34 @@ pub struct PodCondition {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Box<str>>,
     /// Type.
-    #[serde(rename = "type")]
-    pub type_: Box<str>,
+    #[serde(rename = "type", deserialize_with = "well_known")]
+    pub type_: Cow<'static, str>,
     /// True, False or Unknown.
-    pub status: Box<str>,
+    #[serde(deserialize_with = "well_known")]
+    pub status: Cow<'static, str>,
     /// When the status last changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_transition_time: Option<Time>,
+}
+
+/// Words that every Pod says are not kept with each of them.
+const WELL_KNOWN: [&str; 10] = [
+    "True",
+    "False",
+    "Unknown",
+    names::READY_CONDITION,
+    names::IN_PLACE_READY_CONDITION,
+    names::KRUISE_READY_CONDITION,
+    "ContainersReady",
+    "Initialized",
+    "PodScheduled",
+    "PodReadyToStartContainers",
+];
+
+fn well_known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, str>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let known = WELL_KNOWN.into_iter().find(|known| *known == text);
+    Ok(known.map_or(Cow::Owned(text), Cow::Borrowed))
 }
 
 /// Conditions whose reason and message are read; the words of the others are not kept in memory.
@@ -192,13 +241,13 @@ fn terse<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PodCondition>
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerStatus {
     /// Name.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Passed its readiness probe.
     pub ready: bool,
     /// Times it was started again.
     pub restart_count: i32,
     /// As the runtime calls it; may be any tag of the same digest.
-    pub image: Box<str>,
+    pub image: Arc<str>,
     /// Digest.
     #[serde(rename = "imageID")]
     pub image_id: Box<str>,
@@ -221,10 +270,10 @@ pub struct ContainerState {
     pub running: Option<Running>,
     /// Does not run yet, or not again yet.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub waiting: Option<Waiting>,
+    pub waiting: Option<Box<Waiting>>,
     /// Ran to its end, or could not be started.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub terminated: Option<Terminated>,
+    pub terminated: Option<Box<Terminated>>,
 }
 
 /// How it ended.
@@ -275,7 +324,6 @@ impl Pod {
     /// Gives back the room that decoding leaves at the end of each list: thousands of Pods are kept
     /// for as long as they live.
     fn shrink(&mut self) {
-        self.spec.readiness_gates.shrink_to_fit();
         self.status.conditions.shrink_to_fit();
         self.status.container_statuses.shrink_to_fit();
         self.status.init_container_statuses.shrink_to_fit();
@@ -300,15 +348,13 @@ impl Pod {
     }
 
     /// Its labels.
-    pub fn labels(&self) -> &BTreeMap<String, String> {
-        const NONE: &BTreeMap<String, String> = &BTreeMap::new();
-        self.metadata.labels.as_ref().unwrap_or(NONE)
+    pub fn labels(&self) -> &Words {
+        &self.labels
     }
 
     /// Its annotations.
-    pub fn annotations(&self) -> &BTreeMap<String, String> {
-        const NONE: &BTreeMap<String, String> = &BTreeMap::new();
-        self.metadata.annotations.as_ref().unwrap_or(NONE)
+    pub fn annotations(&self) -> &Words {
+        &self.annotations
     }
 
     /// Hash of the revision it was last brought to: the last `-` token of the label, because the
@@ -376,7 +422,7 @@ impl Pod {
         let record = annotations
             .get(names::IN_PLACE_STATE_ANNOTATION)
             .or_else(|| annotations.get(names::OLD_IN_PLACE_STATE_ANNOTATION));
-        record.and_then(|text| InPlaceState::parse(text))
+        record.and_then(InPlaceState::parse)
     }
 
     /// Those who are like it, if it was introduced to them.

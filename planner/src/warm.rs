@@ -178,9 +178,9 @@ fn has_image(status: &ContainerStatus) -> bool {
 /// Whether `pod`, whose controller is the set, is a warmer and no replica.
 pub(crate) fn is_warmer(s: &Snapshot, pod: &Pod) -> bool {
     let labels = pod.labels();
-    labels.get(names::WARMER_LABEL) == Some(&set_label(s))
+    labels.get(names::WARMER_LABEL) == Some(&*set_label(s))
         && !labels.contains_key(names::INSTANCE_ID_LABEL)
-        && !s.set.selector.matches(labels)
+        && !s.set.selector.matches(&labels.to_map())
 }
 
 fn labels(s: &Snapshot, target: &Revision) -> BTreeMap<String, String> {

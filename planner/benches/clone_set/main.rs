@@ -18,6 +18,8 @@ use crate::cpu_time::CpuTime;
 use crate::world::{Shape, World};
 
 const PODS: usize = 5_000;
+/// A smaller set, for what a decision grows by.
+const FEWER: usize = 1_000;
 /// Pods that change between two decisions.
 const CHANGED: usize = 50;
 /// Microseconds of a decision, and of a pass in which nothing changed.
@@ -32,9 +34,10 @@ fn main() {
         .output_directory(&folder)
         .without_plots()
         .configure_from_args();
-    full(&mut criterion, "at_rest", Shape::AtRest);
-    full(&mut criterion, "rollout", Shape::Rollout);
-    full(&mut criterion, "patches", Shape::Patches);
+    full(&mut criterion, "at_rest", (Shape::AtRest, PODS));
+    full(&mut criterion, "rollout", (Shape::Rollout, PODS));
+    full(&mut criterion, "patches", (Shape::Patches, PODS));
+    full(&mut criterion, "fewer", (Shape::Rollout, FEWER));
     first(&mut criterion, "first_at_rest", Shape::AtRest);
     first(&mut criterion, "first_rollout", Shape::Rollout);
     unchanged(&mut criterion);
@@ -57,6 +60,7 @@ fn main() {
         "full_at_rest_us": at_rest,
         "full_rollout_us": rollout,
         "full_patches_us": patches,
+        "full_rollout_of_1000_us": micros("fewer"),
         "first_at_rest_us": micros("first_at_rest"),
         "first_rollout_us": micros("first_rollout"),
     });
@@ -69,8 +73,8 @@ fn main() {
 
 /// A decision about all Pods, of which [`CHANGED`] are other ones than those of the decision before,
 /// and so is the set.
-fn full(criterion: &mut Criterion<CpuTime>, name: &str, shape: Shape) {
-    let mut world = World::new(shape, PODS);
+fn full(criterion: &mut Criterion<CpuTime>, name: &str, (shape, pods): (Shape, usize)) {
+    let mut world = World::new(shape, pods);
     let mut snapshots = vec![world.snapshot()];
     world.touch(CHANGED);
     snapshots.push(world.snapshot());

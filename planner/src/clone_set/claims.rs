@@ -96,9 +96,7 @@ impl<'a> Claims<'a> {
 }
 
 fn instance_id(pod: &Pod) -> Option<&str> {
-    pod.labels()
-        .get(names::INSTANCE_ID_LABEL)
-        .map(String::as_str)
+    pod.labels().get(names::INSTANCE_ID_LABEL)
 }
 
 /// Whether the claims of a Pod that is going stay for another one.

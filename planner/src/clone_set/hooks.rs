@@ -160,7 +160,7 @@ impl Context<'_> {
             return None;
         }
         // A key can be added only to a map that is there.
-        if opening && is_closed && p.pod.metadata.annotations.is_none() {
+        if opening && is_closed && !p.pod.annotations().is_there() {
             return None;
         }
         let next = self.hooks.rest(p.pod, p.state);

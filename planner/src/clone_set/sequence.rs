@@ -1,21 +1,30 @@
 //! The sequence in which Pods are updated.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Fate, PodView};
 use crate::Snapshot;
-use crate::order::{priority, scatter, update_key};
+use crate::order::priority::{self, Place};
+use crate::order::{scatter, update_key};
+use crate::pod::{Kin, Words};
 
 /// Sorts `pods` by who is updated first: what the spec says, and below that what serves least.
 /// Whoever was begun with stays in front, because it holds a part of the budget.
-pub(super) fn arrange(s: &Snapshot, pods: &mut Vec<PodView<'_>>) {
+pub(super) fn arrange<'a>(s: &Snapshot, pods: &mut Vec<PodView<'a>>) {
     sort(pods);
     if priority::is_none(&s.set.priority) && s.set.scatter.is_empty() {
         return;
     }
     if !priority::is_none(&s.set.priority) {
+        let alike = !priority::tells_kin_apart(&s.set.priority);
+        let mut last: Option<(&'a Arc<Kin>, Place)> = None;
         pods.sort_by_cached_key(|p| {
-            let place = priority::place(&s.set.priority, p.pod.labels());
+            let is_kin = |(kin, _): &(&Arc<Kin>, _)| p.kin.is_some_and(|k| Arc::ptr_eq(k, kin));
+            let place = match last.filter(is_kin) {
+                Some((_, place)) => place,
+                None => priority::place(&s.set.priority, p.pod.labels()),
+            };
+            last = p.kin.filter(|_| alike).map(|kin| (kin, place));
             (!is_begun(p), p.current, place)
         });
     }
@@ -65,7 +74,7 @@ fn is_begun(p: &PodView<'_>) -> bool {
 /// Spreads old Pods among themselves and updated ones among themselves: a rollout chooses from the
 /// former, one that goes back from the latter.
 fn scatter_pods(s: &Snapshot, pods: &mut Vec<PodView<'_>>) {
-    let active: Vec<&BTreeMap<String, String>> = pods
+    let active: Vec<&Words> = pods
         .iter()
         .filter(|p| p.is_active())
         .map(|p| p.pod.labels())

@@ -45,7 +45,7 @@ pub(crate) fn patch_pod(
     patch.extend(left_behind(pod));
     if let Some(record) = record(pod, target, batch, now) {
         let record = record.to_json();
-        let annotated = pod.metadata.annotations.is_some()
+        let annotated = pod.annotations().is_there()
             || changes
                 .keys
                 .iter()
@@ -166,7 +166,7 @@ fn left_behind(pod: &Pod) -> Vec<Op> {
     let keys = names::IN_PLACE_GRACE_ANNOTATIONS;
     let keys = keys
         .into_iter()
-        .filter(|key| pod.annotations().contains_key(*key));
+        .filter(|key| pod.annotations().contains_key(key));
     keys.map(|key| Op::remove(pointer(Map::Annotations, key)))
         .collect()
 }
@@ -174,14 +174,14 @@ fn left_behind(pod: &Pod) -> Vec<Op> {
 /// `add` needs its parent: a Pod without a single label or annotation has no map to add to.
 fn missing_maps(pod: &Pod, changes: &Changes) -> Vec<Op> {
     let mut ops = Vec::new();
-    if pod.metadata.labels.is_none() {
+    if !pod.labels().is_there() {
         ops.push(Op::add("/metadata/labels", json!({})));
     }
     let annotates = changes
         .keys
         .iter()
         .any(|c| c.map == Map::Annotations && c.to.is_some());
-    if annotates && pod.metadata.annotations.is_none() {
+    if annotates && !pod.annotations().is_there() {
         ops.push(Op::add("/metadata/annotations", json!({})));
     }
     ops
@@ -194,7 +194,7 @@ fn label_ops(pod: &Pod, target: &Revision) -> [Option<Op>; 3] {
     let label = |key, value: &str| Some(Op::add(label_path(key), value));
     // The labels and annotations above were compared with those of this revision.
     let seen = pod.labels().get(names::REVISION_LABEL);
-    let seen = seen.map(|seen| Op::test(label_path(names::REVISION_LABEL), &**seen));
+    let seen = seen.map(|seen| Op::test(label_path(names::REVISION_LABEL), seen));
     [
         seen,
         label(names::REVISION_LABEL, target.name()),

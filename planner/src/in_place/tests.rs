@@ -161,8 +161,7 @@ fn annotations_are_changed_where_the_revisions_differ_and_nowhere_else() {
         ("new", "1"),
         ("theirs", "1"),
     ];
-    let live = live.map(|(k, v)| (k.to_owned(), v.to_owned()));
-    pod.metadata.annotations = Some(live.into());
+    pod.annotations = live.into_iter().collect();
     let changes = key_changes(&pod, None, &own, &target);
     let changes: Vec<_> = changes
         .iter()

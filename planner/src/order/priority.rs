@@ -1,10 +1,12 @@
 //! `priorityStrategy`: whom the spec wants to be updated first.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
+use apis::names::INSTANCE_ID_LABEL;
 use apis::validation::clone_set::Priority;
 use kube::core::SelectorExt;
+
+use crate::pod::Words;
 
 /// A Pod's place: the lower, the earlier. Pods of equal place keep their order.
 pub(crate) type Place = (usize, Reverse<u64>);
@@ -14,9 +16,17 @@ pub(crate) fn is_none(priority: &Priority) -> bool {
     priority.weights.is_empty() && priority.order.is_empty()
 }
 
+/// Whether it asks for the one label in which kin differ.
+pub(crate) fn tells_kin_apart(priority: &Priority) -> bool {
+    let mut selectors = priority.weights.iter();
+    selectors.any(|(_, selector)| selector.to_string().contains(INSTANCE_ID_LABEL))
+        || priority.order.iter().any(|key| *key == INSTANCE_ID_LABEL)
+}
+
 /// The place of a Pod with `labels`.
-pub(crate) fn place(priority: &Priority, labels: &BTreeMap<String, String>) -> Place {
+pub(crate) fn place(priority: &Priority, labels: &Words) -> Place {
     if priority.order.is_empty() {
+        let labels = &labels.to_map();
         let matching = priority.weights.iter().filter(|(_, s)| s.matches(labels));
         let weight = matching.map(|(weight, _)| u64::from(*weight)).sum();
         return (0, Reverse(weight));
@@ -46,6 +56,8 @@ fn number_at_end(value: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use kube::core::Selector;
 
     use super::*;
@@ -65,7 +77,7 @@ mod tests {
             weights: vec![(20, selector("a", "1")), (30, selector("b", "1"))],
             order: Vec::new(),
         };
-        let place = |pairs: &[_]| place(&priority, &labels(pairs));
+        let place = |pairs: &[_]| place(&priority, &labels(pairs).into_iter().collect());
         assert!(place(&[("a", "1"), ("b", "1")]) < place(&[("b", "1")]));
         assert!(place(&[("b", "1")]) < place(&[("a", "1")]));
         assert!(place(&[("a", "1")]) < place(&[("a", "2")]));
@@ -77,7 +89,7 @@ mod tests {
             weights: Vec::new(),
             order: vec!["key1".into(), "key2".into()],
         };
-        let place = |pairs: &[_]| place(&priority, &labels(pairs));
+        let place = |pairs: &[_]| place(&priority, &labels(pairs).into_iter().collect());
         assert!(place(&[("key1", "o-10")]) < place(&[("key1", "o-5")]));
         assert!(place(&[("key1", "o-5")]) < place(&[("key2", "o-10")]));
         assert!(place(&[("key2", "none")]) < place(&[]), "OpenKruise: first");

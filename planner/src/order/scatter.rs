@@ -1,23 +1,17 @@
 //! `scatterStrategy`: Pods that carry a label are spread over the sequence, so that they are not
 //! all away at the same time.
 
-use std::collections::BTreeMap;
+use crate::pod::Words;
 
 /// A label pair.
 type Pair = (String, String);
 
 /// The new sequence of the candidates, as indices into `candidates`. `all` are the labels of every
 /// Pod of the set, candidates included: they say how dense the pairs are as a whole.
-pub(crate) fn sequence(
-    pairs: &[Pair],
-    candidates: &[&BTreeMap<String, String>],
-    all: &[&BTreeMap<String, String>],
-) -> Vec<usize> {
-    let matches =
-        |pair: &Pair, labels: &BTreeMap<String, String>| labels.get(&pair.0) == Some(&pair.1);
-    let count = |pair: &Pair, of: &[&BTreeMap<String, String>]| {
-        of.iter().filter(|labels| matches(pair, labels)).count()
-    };
+pub(crate) fn sequence(pairs: &[Pair], candidates: &[&Words], all: &[&Words]) -> Vec<usize> {
+    let matches = |pair: &Pair, labels: &Words| labels.get(&pair.0) == Some(&*pair.1);
+    let count =
+        |pair: &Pair, of: &[&Words]| of.iter().filter(|labels| matches(pair, labels)).count();
     // The pair with the most Pods first: those of later pairs are moved among its own.
     let mut counted: Vec<(usize, &Pair)> =
         pairs.iter().map(|p| (count(p, candidates), p)).collect();
@@ -100,11 +94,11 @@ mod tests {
 
     /// Each letter is a Pod: `-` carries no label, any other the label of its name.
     fn scattered(pods: &str, pairs: &str) -> Vec<usize> {
-        let labels: Vec<BTreeMap<String, String>> = pods
+        let labels: Vec<Words> = pods
             .chars()
             .map(|c| match c {
-                '-' => BTreeMap::new(),
-                c => BTreeMap::from([(c.to_string(), "yes".to_owned())]),
+                '-' => Words::default(),
+                c => [(c.to_string(), "yes")].into_iter().collect(),
             })
             .collect();
         let pods: Vec<_> = labels.iter().collect();
@@ -137,8 +131,8 @@ mod tests {
 
     #[test]
     fn the_spacing_of_the_whole_set_is_kept_when_others_are_many_among_the_candidates() {
-        let a = BTreeMap::from([("A".to_owned(), "yes".to_owned())]);
-        let none = BTreeMap::new();
+        let a: Words = [("A", "yes")].into_iter().collect();
+        let none = Words::default();
         let candidates = [&none, &none, &none, &none, &a, &a];
         let all = [vec![&a; 6], vec![&none; 4]].concat();
         let pairs = [("A".to_owned(), "yes".to_owned())];

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use apis::names;
 
-use super::{Container, Pod};
+use super::words::share;
+use super::{Container, Pod, ReadinessGate, Words};
 
 /// Kinds of Pods that are told apart; Pods of further ones stay kin of none.
 const KINDS_MAX: usize = 1024;
@@ -20,10 +21,13 @@ const ALIKE_MAX: usize = 8;
 /// What kin have in common.
 #[derive(Debug)]
 pub(crate) struct Kin {
-    /// All but the one label that no two Pods of a set share.
-    labels: BTreeMap<String, String>,
+    /// All but the one label that no two Pods of a set share are theirs.
+    labels: Words,
     containers: Arc<[Container]>,
     init_containers: Arc<[Container]>,
+    /// Of the first of them; what others have as well is kept once.
+    annotations: Words,
+    gates: Arc<[ReadinessGate]>,
 }
 
 /// The kin of a Pod. It follows from the Pod and who was introduced to it, so it makes no
@@ -53,8 +57,7 @@ impl Kins {
         let alike = self.by_hash.get(&hash).map_or(&[][..], Vec::as_slice);
         let known = alike.iter().find(|kin| kin.is_of(pod));
         if let Some(kin) = known {
-            pod.spec.containers = Arc::clone(&kin.containers);
-            pod.spec.init_containers = Arc::clone(&kin.init_containers);
+            kin.share_with(pod);
             pod.kin = KinOf(Some(Arc::clone(kin)));
             return;
         }
@@ -62,6 +65,7 @@ impl Kins {
         if is_crowd || !self.has_room() {
             return;
         }
+        share_in(pod);
         let kin = Arc::new(Kin::of(pod));
         pod.kin = KinOf(Some(Arc::clone(&kin)));
         self.by_hash.entry(hash).or_default().push(kin);
@@ -88,31 +92,64 @@ impl Kins {
 
 impl Kin {
     fn of(pod: &Pod) -> Self {
-        let labels = common(pod).map(|(key, value)| (key.clone(), value.clone()));
         Self {
-            labels: labels.collect(),
+            labels: pod.labels.clone(),
             containers: Arc::clone(&pod.spec.containers),
             init_containers: Arc::clone(&pod.spec.init_containers),
+            annotations: pod.annotations.clone(),
+            gates: Arc::clone(&pod.spec.readiness_gates),
         }
+    }
+
+    /// Lets `pod`, which is one of them, have their texts in place of the same ones of its own.
+    fn share_with(&self, pod: &mut Pod) {
+        pod.spec.containers = Arc::clone(&self.containers);
+        pod.spec.init_containers = Arc::clone(&self.init_containers);
+        if pod.spec.readiness_gates == self.gates {
+            pod.spec.readiness_gates = Arc::clone(&self.gates);
+        }
+        pod.labels.share(&self.labels);
+        pod.annotations.share(&self.annotations);
+        share_in(pod);
     }
 
     fn is_of(&self, pod: &Pod) -> bool {
         self.containers == pod.spec.containers
             && self.init_containers == pod.spec.init_containers
-            && self.labels.iter().eq(common(pod))
+            && common(&self.labels).eq(common(&pod.labels))
     }
 }
 
-fn common(pod: &Pod) -> impl Iterator<Item = (&String, &String)> {
-    let labels = pod.labels().iter();
+fn common(labels: &Words) -> impl Iterator<Item = (&str, &str)> {
+    let labels = labels.iter();
     labels.filter(|(key, _)| *key != names::INSTANCE_ID_LABEL)
+}
+
+/// The status of a container repeats what its spec says.
+fn share_in(pod: &mut Pod) {
+    let lists = [
+        (&pod.spec.containers, &mut pod.status.container_statuses),
+        (
+            &pod.spec.init_containers,
+            &mut pod.status.init_container_statuses,
+        ),
+    ];
+    for (containers, statuses) in lists {
+        for status in statuses {
+            let mut containers = containers.iter();
+            if let Some(container) = containers.find(|c| c.name == status.name) {
+                share(&mut status.name, &container.name);
+                share(&mut status.image, &container.image);
+            }
+        }
+    }
 }
 
 /// FNV-1a, 64 bits, of what most kinds differ in.
 fn hash(pod: &Pod) -> u64 {
     let spec = &pod.spec;
     let containers = spec.containers.iter().chain(&*spec.init_containers);
-    let labels = common(pod).flat_map(|(key, value)| [key.as_str(), value.as_str()]);
+    let labels = common(&pod.labels).flat_map(|(key, value)| [key, value]);
     let texts = labels.chain(containers.flat_map(|c| [&*c.name, &*c.image]));
     // No text holds that byte.
     let bytes = texts.flat_map(|text| text.bytes().chain([0xff]));
