@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::clone_set::CloneSetStatus;
 use crate::lifecycle::Lifecycle;
-use crate::schema;
+use crate::schema::{self, DEADLINE_TOO_SHORT};
 use crate::update_strategy::{PriorityStrategy, ScatterTerm};
 
 /// As [`crate::CloneSetSpec`], with a flat `updateStrategy`; claims are reused unless
@@ -64,6 +64,11 @@ use crate::update_strategy::{PriorityStrategy, ScatterTerm};
 #[x_kube(validation = Rule::new("self.selector == oldSelf.selector")
     .message("spec.selector is immutable: delete the CloneSet with --cascade=orphan and create \
               another to change it"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.progressDeadlineSeconds) || self.progressDeadlineSeconds == 2147483647 || \
+     self.progressDeadlineSeconds > (has(self.minReadySeconds) ? self.minReadySeconds : 0)")
+    .message(DEADLINE_TOO_SHORT)
+    .field_path(".progressDeadlineSeconds"))]
 pub struct CloneSetSpec {
     /// How many Pods there shall be.
     #[serde(default = "one")]
@@ -123,8 +128,13 @@ pub struct ScaleStrategy {
 }
 
 /// `spec.updateStrategy`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(
+    "!has(self.type) || self.type != 'InPlaceOnly' || \
+     !has(self.maxSurge) || string(self.maxSurge).matches('^0+%?$')")
+    .message(schema::SURGE_IN_PLACE_ONLY)
+    .field_path(".maxSurge"))]
 pub struct UpdateStrategy {
     /// ReCreate (default), InPlaceIfPossible or InPlaceOnly. OnDelete waits until somebody deletes
     /// the Pods.

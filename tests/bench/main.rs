@@ -1,6 +1,7 @@
 //! Measures the manager against what the cluster itself could do at best, in the same run: figures
 //! of different machines, or of different hours on a shared one, do not compare.
 
+mod admission;
 mod ceiling;
 mod floor;
 mod follow;
@@ -45,6 +46,8 @@ enum Benchmark {
     InPlace(InPlace),
     /// All Pods at once on fake nodes, against the ceiling of the API server.
     Rollout(Rollout),
+    /// How long an API server waits for the webhook, as it says itself.
+    Admission(Admission),
 }
 
 #[derive(Args)]
@@ -64,19 +67,28 @@ struct Rollout {
     pods: Vec<u32>,
 }
 
+#[derive(Args)]
+struct Admission {
+    /// The webhook to measure; without it, one is built for release.
+    #[arg(long, value_name = "FILE")]
+    webhook: Option<PathBuf>,
+}
+
 fn main() -> Result<()> {
     let cli = Cli::parse();
-    let binary = match cli.manager {
-        Some(binary) => fs::canonicalize(&binary).context("there is no such manager")?,
+    let manager = || match &cli.manager {
+        Some(binary) => fs::canonicalize(binary).context("there is no such manager"),
         None => {
             println!("building the manager");
-            harness::manager::binary("release")?
+            harness::manager::binary("release")
         }
     };
-    match cli.benchmark {
-        Some(Benchmark::InPlace(args)) => in_place(&binary, &args),
-        Some(Benchmark::Rollout(args)) => rollout(&binary, &args),
+    match &cli.benchmark {
+        Some(Benchmark::InPlace(args)) => in_place(&manager()?, args),
+        Some(Benchmark::Rollout(args)) => rollout(&manager()?, args),
+        Some(Benchmark::Admission(args)) => admission(args),
         None => {
+            let binary = manager()?;
             in_place(
                 &binary,
                 &InPlace {
@@ -104,6 +116,18 @@ fn rollout(binary: &Path, Rollout { pods }: &Rollout) -> Result<()> {
     }
     growth::print(&results);
     write("rollout.json", &Value::Array(results))
+}
+
+fn admission(Admission { webhook }: &Admission) -> Result<()> {
+    let binary = match webhook {
+        Some(binary) => fs::canonicalize(binary).context("there is no such webhook")?,
+        None => harness::manager::program("webhook", "release")?,
+    };
+    println!("admission: the API server's own view of the webhook");
+    let run = async |cluster: &Cluster| admission::run(cluster, &binary).await;
+    let seen = with_cluster(admission::options(), run)?;
+    println!("{seen:#}");
+    write("admission.json", &seen)
 }
 
 /// Starts a cluster, runs `run`, and takes the cluster down, whatever came of it.

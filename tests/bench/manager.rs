@@ -1,7 +1,7 @@
 //! The manager as a process of this machine, which never outlives the benchmark.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -63,10 +63,10 @@ impl Manager {
         let manager = Self {
             child: Mutex::new(child),
             log,
-            metrics: client(&metrics)?,
+            metrics: client(metrics)?,
             process,
         };
-        let probes = client(&probes)?;
+        let probes = client(probes)?;
         wait::until("the manager is ready", async || {
             manager.check()?;
             let answer = get(&probes, "/readyz").await;
@@ -103,11 +103,12 @@ impl Manager {
 }
 
 /// A port that is free this moment: asking the manager for any would leave us without its number.
-fn free_address() -> Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+/// An address that nobody listens on, for the moment.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-fn client(address: &str) -> Result<Client> {
+fn client(address: SocketAddr) -> Result<Client> {
     Ok(Client::try_from(Config::new(
         format!("http://{address}").parse()?,
     ))?)

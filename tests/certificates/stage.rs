@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use cluster::{Cluster, Options, RealNode};
 use harness::manager::root;
-use harness::stage;
 use harness::wait::{eventually, within};
+use harness::{door, stage};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
@@ -44,15 +44,7 @@ impl Stage {
                 ..Options::new(format!("certificates-{}", std::process::id()))
             };
             let cluster = Cluster::start(options).expect("a control plane");
-            let root = root().display();
-            for file in [
-                "crd/apps.kruise.io_clonesets.yaml",
-                "manager/namespace.yaml",
-            ] {
-                let file = format!("{root}/config/{file}");
-                let apply = ["apply", "--server-side", "-f", &file];
-                cluster.kubectl(&apply).expect("what is shipped");
-            }
+            door::register(&cluster).expect("what is shipped");
             let turn = Mutex::default();
             Self { cluster, turn }
         })
@@ -126,6 +118,10 @@ impl Replica {
             shown,
             _stop: stop.drop_guard(),
         }
+    }
+
+    pub(crate) fn shown(&self) -> &Shown {
+        &self.shown
     }
 
     /// Whether clients believe it; if not, why.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::panic, reason = "a test that cannot go on says so and ends")]
 
+pub mod door;
 pub mod manager;
 pub mod recorder;
 pub mod shop;

@@ -2,13 +2,13 @@
 //! asked.
 
 use apis::update_strategy::PodUpdatePolicy;
-use apis::validation::{Checked, FieldErrorKind};
-use apis::{CloneSet, FieldError, IntOrPercent, Valid, names};
+use apis::validation::FieldErrorKind;
+use apis::{CloneSet, CloneSetSpec, FieldError, IntOrPercent, Valid, names};
 use planner::in_place;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::review::admission::{Kind, Operation, Request, Verdict};
+use crate::review::admission::{Kind, Object, Operation, Request, Verdict};
 
 mod template;
 
@@ -19,8 +19,8 @@ pub struct Rules {
     pub deletion_protection: bool,
 }
 
-/// Judges a request about any kind.
-pub fn judge(request: &Request, rules: Rules) -> Verdict {
+/// Judges a request about any kind. What it has to say of the object is used up by that.
+pub fn judge(request: &mut Request, rules: Rules) -> Verdict {
     let Kind {
         group,
         version,
@@ -38,18 +38,19 @@ pub fn judge(request: &Request, rules: Rules) -> Verdict {
 }
 
 /// Judges a request about a CloneSet.
-fn clone_set(request: &Request, rules: Rules) -> Verdict {
+fn clone_set(request: &mut Request, rules: Rules) -> Verdict {
+    let new = request.object.take().unwrap_or_default();
+    let old = request.old_object.as_ref();
     match request.operation {
-        Operation::Update if is_old_story(request) => allowed(),
+        Operation::Update if is_old_story(&new, old) => allowed(),
         Operation::Create | Operation::Update => {
-            let judged =
-                parse::<CloneSet>(&request.object).and_then(|set| consequences(&set, request));
-            match judged {
+            match read(new.spec).and_then(|set| consequences(&set, old)) {
                 Ok(warnings) => Verdict::Allowed { warnings },
                 Err(errors) => Verdict::Invalid(errors),
             }
         }
-        Operation::Delete if rules.deletion_protection => deletion(&request.old_object),
+        // A request without the old object, as some clients send it, is let go.
+        Operation::Delete if rules.deletion_protection => old.map_or_else(allowed, deletion),
         Operation::Delete | Operation::Connect => allowed(),
     }
 }
@@ -62,22 +63,26 @@ fn allowed() -> Verdict {
 
 /// What was let in before, by other rules maybe, must not keep anybody from changing labels or
 /// taking off finalizers.
-fn is_old_story(request: &Request) -> bool {
-    is_leaving(&request.object) || request.object.get("spec") == request.old_object.get("spec")
+fn is_old_story(new: &Object, old: Option<&Object>) -> bool {
+    is_leaving(new) || old.is_some_and(|old| old.spec == new.spec)
 }
 
 /// On its way out.
-fn is_leaving(object: &Value) -> bool {
-    let since = object.pointer("/metadata/deletionTimestamp");
-    since.is_some_and(|at| !at.is_null())
+fn is_leaving(object: &Object) -> bool {
+    !object.metadata.deletion_timestamp.is_null()
 }
 
-fn parse<T: Checked + DeserializeOwned>(object: &Value) -> Result<Valid<T>, Vec<FieldError>> {
-    let read = T::deserialize(object).map_err(|error| vec![invalid("spec", error.to_string())])?;
-    let unreadable = object
-        .pointer("/spec/template")
+/// The spec of a CloneSet, with everything that is wrong with it.
+fn read(mut spec: Value) -> Result<Valid<CloneSet>, Vec<FieldError>> {
+    // It is by far the largest part, and stays as it is: it is moved, not copied.
+    let template = spec.get_mut("template").map(Value::take);
+    let read = CloneSetSpec::deserialize(spec);
+    let mut read = read.map_err(|error| vec![invalid("spec", error.to_string())])?;
+    let unreadable = template
+        .as_ref()
         .and_then(|template| template::readable(template).err());
-    match (Valid::new(read), unreadable) {
+    read.template = template.unwrap_or_default();
+    match (Valid::new(CloneSet::new("", read)), unreadable) {
         (Ok(valid), None) => Ok(valid),
         (Ok(_), Some(error)) => Err(vec![error]),
         (Err((_, errors)), more) => Err(errors.into_iter().chain(more).collect()),
@@ -94,7 +99,10 @@ fn invalid(path: impl Into<String>, message: String) -> FieldError {
 
 /// What comes of a spec that makes sense: nothing that was forbidden by it, and what whoever writes
 /// it may not have meant.
-fn consequences(set: &Valid<CloneSet>, request: &Request) -> Result<Vec<String>, Vec<FieldError>> {
+fn consequences(
+    set: &Valid<CloneSet>,
+    old: Option<&Object>,
+) -> Result<Vec<String>, Vec<FieldError>> {
     let mut warnings = Vec::new();
     let nothing =
         |share: IntOrPercent| matches!(share, IntOrPercent::Int(0) | IntOrPercent::Percent(0));
@@ -105,7 +113,7 @@ fn consequences(set: &Valid<CloneSet>, request: &Request) -> Result<Vec<String>,
                 .to_owned(),
         );
     }
-    let old = request.old_object.pointer("/spec/template");
+    let old = old.and_then(|old| old.spec.get("template"));
     let obstacle = old.and_then(|old| in_place::obstacle_between(old, &set.template));
     match (obstacle, set.policy) {
         (Some(obstacle), PodUpdatePolicy::InPlaceOnly) => {
@@ -123,15 +131,13 @@ fn consequences(set: &Valid<CloneSet>, request: &Request) -> Result<Vec<String>,
     Ok(warnings)
 }
 
-/// An object without its old self, as some clients send it, is let go.
-fn deletion(old: &Value) -> Verdict {
+fn deletion(old: &Object) -> Verdict {
     if is_leaving(old) {
         return allowed();
     }
     let key = names::DELETE_PROTECTION_LABEL;
-    let labels = old.pointer("/metadata/labels");
-    let label = labels.and_then(|labels| labels.get(key));
-    let replicas = old.pointer("/spec/replicas").and_then(Value::as_i64);
+    let label = old.metadata.labels.get(key);
+    let replicas = old.spec.get("replicas").and_then(Value::as_i64);
     match label.and_then(Value::as_str) {
         Some("Always") => {
             Verdict::Forbidden(format!("its label {key} is Always: remove the label first"))

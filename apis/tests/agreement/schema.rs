@@ -121,7 +121,8 @@ fn cel(rule: &str, value: &Value) -> bool {
         };
         let surge = &value["maxSurge"];
         let is_zero = surge == 0 || surge.is_null() || surge.as_str().is_some_and(zero);
-        value["podUpdatePolicy"] != "InPlaceOnly" || is_zero
+        let policy = ["podUpdatePolicy", "type"].map(|key| &value[key]);
+        policy.iter().all(|policy| *policy != "InPlaceOnly") || is_zero
     } else if rule.contains("rollbackOnDeadline") {
         let on = &value["updateStrategy"]["rollingUpdate"]["rollbackOnDeadline"];
         let deadline = number("progressDeadlineSeconds").filter(|seconds| *seconds != never);

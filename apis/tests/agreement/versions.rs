@@ -9,7 +9,7 @@ use crate::random::Random;
 
 const SEEDS: u64 = 6000;
 
-fn schema(version: Version) -> Value {
+pub(crate) fn schema(version: Version) -> Value {
     let crd = match version {
         Version::V1Alpha1 => apis::v1alpha1::CloneSet::crd(),
         Version::V1Beta1 => apis::CloneSet::crd(),

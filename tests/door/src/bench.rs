@@ -17,7 +17,7 @@ use door::{
     reviews, serving,
 };
 use rustls::ClientConfig;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -85,13 +85,14 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         load::post(address, &config, path, &body, pace(Duration::from_secs(1))).await?;
     }
 
-    let echo_before = load::post(echo_at, &config, "/", &body, pace(half)).await?;
-    let cpu = webhook.cpu()?;
+    let before = echo.cpu()?;
+    let echoed = load::post(echo_at, &config, "/", &body, pace(half)).await?;
+    let echo_cpu = cpu_ms(&echo, before, &echoed)?;
+    let before = webhook.cpu()?;
     let ours = load::post(at, &config, "/validate", &body, pace(half * 2)).await?;
-    let cpu = webhook.cpu()?.saturating_sub(cpu);
+    let cpu = cpu_ms(&webhook, before, &ours)?;
     let rss = webhook.resident_mib()?;
-    let echo_after = load::post(echo_at, &config, "/", &body, pace(half)).await?;
-    let echoed = echo_before.and(echo_after);
+    let echoed = echoed.and(load::post(echo_at, &config, "/", &body, pace(half)).await?);
     echo.end().await?;
 
     let held = hold(at, &config, options.idle).await?;
@@ -114,7 +115,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         "p99_ms": ms(ours.per_mille(990)),
         "echo_p50_ms": ms(echoed.per_mille(500)),
         "echo_p99_ms": ms(echoed.per_mille(990)),
-        "cpu_ms_per_request": round(cpu.as_secs_f64() * 1000.0 / count(&ours)),
+        "cpu_ms_per_request": cpu,
+        "echo_cpu_ms_per_request": echo_cpu,
         "rss_mb": round(rss),
         "cold_start_s": round(cold_start.as_secs_f64()),
         "idle_connections": options.idle,
@@ -127,11 +129,15 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         "requests": ours.count(),
         "body_bytes": body.len(),
     });
-    let text = serde_json::to_string_pretty(&figures)? + "\n";
-    if let Some(parent) = options.out.parent() {
+    write(&options.out, &figures)
+}
+
+fn write(out: &Path, figures: &Value) -> Result<()> {
+    let text = serde_json::to_string_pretty(figures)? + "\n";
+    if let Some(parent) = out.parent() {
         fs::create_dir_all(parent)?;
     }
-    fs::write(&options.out, &text)?;
+    fs::write(out, &text)?;
     print!("{text}");
     Ok(())
 }
@@ -139,6 +145,12 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 #[allow(clippy::cast_precision_loss, reason = "requests are few")]
 fn count(times: &Times) -> f64 {
     times.count() as f64
+}
+
+/// What a request cost `process`, which had used `before`, in milliseconds of CPU.
+fn cpu_ms(process: &Process, before: Duration, asked: &Times) -> Result<f64> {
+    let used = process.cpu()?.saturating_sub(before);
+    Ok(round(used.as_secs_f64() * 1000.0 / count(asked)))
 }
 
 fn ms(time: Duration) -> f64 {

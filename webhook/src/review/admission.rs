@@ -43,12 +43,33 @@ pub struct Request {
     /// Its name, as far as it is known.
     #[serde(default)]
     pub name: String,
-    /// The object as it would be; null when it goes.
+    /// The object as it would be; none when it goes.
     #[serde(default)]
-    pub object: Value,
-    /// The object as it is; null when it is new.
+    pub object: Option<Object>,
+    /// The object as it is; none when it is new.
     #[serde(default)]
-    pub old_object: Value,
+    pub old_object: Option<Object>,
+}
+
+/// What is looked at of an object. All the rest (who wrote which field, the status) is often the
+/// larger part, and is skipped where it is read.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Object {
+    /// Of all kinds alike.
+    pub metadata: Metadata,
+    /// Of its kind.
+    pub spec: Value,
+}
+
+/// What is looked at of an object's metadata.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Metadata {
+    /// Null, or since when it is on its way out.
+    pub deletion_timestamp: Value,
+    /// Null, or an object of texts.
+    pub labels: Value,
 }
 
 /// Group, version and kind.
@@ -105,16 +126,16 @@ pub struct Response {
     warnings: Vec<String>,
 }
 
-/// Answers a review by `judge`.
+/// Answers a review by `judge`, who may take the objects out of it.
 ///
 /// # Errors
 /// When there is no question to answer.
 pub fn answer(
     body: &[u8],
-    judge: impl FnOnce(&Request) -> Verdict,
+    judge: impl FnOnce(&mut Request) -> Verdict,
 ) -> Result<Answer<Response>, Refusal> {
-    let request: Request = REVIEW.read(body)?;
-    let (status, warnings) = match judge(&request) {
+    let mut request: Request = REVIEW.read(body)?;
+    let (status, warnings) = match judge(&mut request) {
         Verdict::Allowed { warnings } => (None, warnings),
         Verdict::Invalid(errors) => (Some(invalid(&request, &errors)), Vec::new()),
         Verdict::Forbidden(why) => (Some(forbidden(&request, &why)), Vec::new()),

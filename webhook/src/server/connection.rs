@@ -27,7 +27,7 @@ use super::{
 };
 
 /// For the last words of a connection that has to go.
-const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 /// A client that is gone without a word is noticed within two of these.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 

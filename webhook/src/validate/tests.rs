@@ -18,16 +18,17 @@ fn wrong() -> Value {
 }
 
 fn judged(operation: Operation, old: &Value, new: &Value) -> Verdict {
-    let request = Request {
+    let object = |object: &Value| Deserialize::deserialize(object).unwrap();
+    let mut request = Request {
         operation,
-        object: new.clone(),
-        old_object: old.clone(),
+        object: object(new),
+        old_object: object(old),
         ..Request::default()
     };
     let rules = Rules {
         deletion_protection: true,
     };
-    clone_set(&request, rules)
+    clone_set(&mut request, rules)
 }
 
 fn paths(verdict: Verdict) -> Vec<String> {
@@ -114,12 +115,12 @@ fn a_protected_set_says_what_keeps_it() {
 
 #[test]
 fn without_the_rule_nothing_is_protected() {
-    let request = Request {
+    let mut request = Request {
         operation: Operation::Delete,
-        old_object: protected("Always"),
+        old_object: Deserialize::deserialize(protected("Always")).unwrap(),
         ..Request::default()
     };
-    assert_eq!(clone_set(&request, Rules::default()), allowed());
+    assert_eq!(clone_set(&mut request, Rules::default()), allowed());
 }
 
 fn with_policy(policy: &str, change: impl FnOnce(&mut Value)) -> Value {

@@ -82,7 +82,7 @@ fn an_operation_of_the_future_is_no_reason_to_fail() {
 #[test]
 fn other_versions_of_the_review_are_refused() {
     let body = br#"{"apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview"}"#;
-    let never = |_: &Request| -> Verdict { panic!("nothing was asked") };
+    let never = |_: &mut Request| -> Verdict { panic!("nothing was asked") };
     let refusal = answer(body, never).err().unwrap();
     assert!(
         refusal.to_string().contains("admission.k8s.io/v1beta1"),

@@ -1,0 +1,81 @@
+//! A webhook that runs outside of the cluster, as its API server is told to find it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use cluster::Cluster;
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::manager::root;
+
+/// The Service that the registrations name.
+pub const SERVICE: &str = "insitu-webhook";
+/// Its namespace.
+pub const NAMESPACE: &str = "insitu-system";
+/// The configuration that is registered.
+pub const CONFIGURATION: &str = "insitu-webhook";
+/// What is converted.
+pub const DEFINITION: &str = "clonesets.apps.kruise.io";
+
+/// Applies what is shipped: the definition, the namespace and the registrations.
+///
+/// # Errors
+/// When the cluster refuses.
+pub fn register(cluster: &Cluster) -> Result<()> {
+    for file in [
+        "crd/apps.kruise.io_clonesets.yaml",
+        "manager/namespace.yaml",
+        "webhook/clonesets.yaml",
+    ] {
+        apply(cluster, &root().join("config").join(file))?;
+    }
+    Ok(())
+}
+
+fn apply(cluster: &Cluster, file: &Path) -> Result<()> {
+    let file = file.to_str().context("a path of text")?;
+    let apply = ["apply", "--server-side", "--force-conflicts", "-f", file];
+    Ok(cluster.kubectl(&apply).map(drop)?)
+}
+
+/// Leads calls of the registered Service to `address`. The API server goes where a Service of type
+/// ExternalName points, and still asks for a certificate in the Service's name.
+///
+/// # Errors
+/// When the cluster refuses.
+pub async fn lead(client: &Client, address: SocketAddr) -> Result<()> {
+    let services: Api<k8s_openapi::api::core::v1::Service> =
+        Api::namespaced(client.clone(), NAMESPACE);
+    let params = PatchParams::apply("tests").force();
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": SERVICE},
+        "spec": {"type": "ExternalName", "externalName": address.ip()},
+    });
+    services
+        .patch(SERVICE, &params, &Patch::Apply(service))
+        .await?;
+    let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
+    let webhooks = configurations.get(CONFIGURATION).await?.webhooks;
+    let at = |path: String| json!({"op": "add", "path": path, "value": address.port()});
+    let all = 0..webhooks.unwrap_or_default().len();
+    let ports = all.map(|n| at(format!("/webhooks/{n}/clientConfig/service/port")));
+    patch(&configurations, CONFIGURATION, ports.collect()).await?;
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let port = at("/spec/conversion/webhook/clientConfig/service/port".to_owned());
+    patch(&definitions, DEFINITION, vec![port]).await
+}
+
+async fn patch<K>(api: &Api<K>, name: &str, changes: Vec<Value>) -> Result<()>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let patch = serde_json::from_value(Value::Array(changes))?;
+    let patch = Patch::<()>::Json(patch);
+    api.patch(name, &PatchParams::default(), &patch).await?;
+    Ok(())
+}
