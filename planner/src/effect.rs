@@ -211,14 +211,24 @@ pub enum Effect {
         target: Target,
         /// When.
         at: Timestamp,
-        /// Index of the gate's condition and the generation it was judged at; None for a new Pod,
-        /// which has no such condition yet.
-        judged: Option<(usize, i64)>,
+        /// What was looked at; None for a new Pod, which has no such condition yet.
+        judged: Option<Judged>,
         /// What the Pod is from now on, where that changes: written along.
         state: Option<State>,
         /// Open OpenKruise's gate as well, which nobody else is there to open.
         kruise: bool,
     },
+}
+
+/// A closed gate, and what is tested of its Pod before it opens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// Index of the gate's condition.
+    pub index: usize,
+    /// The generation it was judged at.
+    pub generation: i64,
+    /// That the Pod is still whose it was.
+    pub owner: Option<Op>,
 }
 
 /// The object that an effect writes.

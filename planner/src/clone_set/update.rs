@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 
 use super::view::{Fate, PodView};
 use super::{Chosen, Context};
-use crate::effect::{Disruption, Effect, Target};
+use crate::effect::{Disruption, Effect, Judged, Target};
 use crate::in_place::{self, Batch, Changes, Progress, Way};
 use crate::pod::Gate;
 use crate::reason::Reason;
@@ -200,10 +200,14 @@ impl<'a> Batches<'a> {
     }
 }
 
-/// Where the gate's condition stands and at which generation it was judged, if there is one.
-fn judged(pod: &Pod) -> Option<(usize, i64)> {
+/// What the gate's opening looks at, where there is a condition for it.
+fn judged(pod: &Pod) -> Option<Judged> {
     let condition = pod.condition(apis::names::IN_PLACE_READY_CONDITION);
-    condition.map(|(index, _)| (index, pod.generation()))
+    condition.map(|(index, _)| Judged {
+        index,
+        generation: pod.generation(),
+        owner: in_place::test_owner(pod),
+    })
 }
 
 /// Whether the kubelet has seen what was patched. One before 1.34 never says, so there the new

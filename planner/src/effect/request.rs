@@ -5,7 +5,7 @@ use apis::names;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Effect, Op, Target, test_uid, test_version};
+use super::{Effect, Judged, Op, Target, test_uid, test_version};
 use crate::lifecycle;
 
 /// What is asked of the API server.
@@ -147,8 +147,8 @@ impl Effect {
                     let body = open_new(target, *at, *state);
                     (Verb::StrategicPatch, Resource::PodsStatus, body)
                 }
-                Some((index, generation)) => {
-                    let mut ops = undrain(target, *at, *index, *generation);
+                Some(judged) => {
+                    let mut ops = undrain(target, *at, judged);
                     if let Some(state) = state {
                         ops.extend(lifecycle::ops(target, *state, *at));
                     }
@@ -261,14 +261,15 @@ fn open_both(target: &Target, at: Timestamp, state: Option<State>) -> Value {
 }
 
 /// Replaces the whole condition, and with it the reason of the drain.
-fn undrain(target: &Target, at: Timestamp, index: usize, generation: i64) -> Vec<Op> {
+fn undrain(target: &Target, at: Timestamp, judged: &Judged) -> Vec<Op> {
     let gate = condition(names::IN_PLACE_READY_CONDITION, "True", None, at);
-    let path = format!("/status/conditions/{index}");
+    let path = format!("/status/conditions/{}", judged.index);
     let mut ops = vec![test_uid(target)];
+    ops.extend(judged.owner.clone());
     // Whoever changed the spec meanwhile wants the Pod drained. (Servers that do not number the
     // generations of Pods leave us without this test.)
-    if generation > 0 {
-        ops.push(Op::test("/metadata/generation", generation));
+    if judged.generation > 0 {
+        ops.push(Op::test("/metadata/generation", judged.generation));
     }
     ops.push(Op::test(
         format!("{path}/type"),

@@ -203,7 +203,7 @@ fn label_ops(pod: &Pod, target: &Revision) -> [Option<Op>; 3] {
 }
 
 /// Nobody has let go of the Pod since, or taken it over.
-pub(super) fn test_owner(pod: &Pod) -> Option<Op> {
+pub(crate) fn test_owner(pod: &Pod) -> Option<Op> {
     let mut owners = pod.metadata.owner_references.iter().flatten().enumerate();
     let (index, owner) = owners.find(|(_, owner)| owner.controller == Some(true))?;
     Some(Op::test(owner_path(index), &*owner.uid))

@@ -57,12 +57,21 @@ impl Trouble {
     }
 }
 
+/// One in eight.
+fn is_chosen(rng: &Rng) -> bool {
+    rng.clone().u32(..8) == 0
+}
+
 pub(crate) struct Life<'a> {
     clock: &'a Runtime,
     pub(crate) world: World,
     /// More than one only while two processes believe that they hold the lease.
     processes: Vec<Controller>,
     rng: Rng,
+    /// For lives in which owners get lost, and those in which cpus are scarce. Each has a seed of its
+    /// own: the others stay as they are.
+    owners: Option<Rng>,
+    cpus: Option<Rng>,
     mutation: Mutation,
     effects_max: usize,
     trouble: Trouble,
@@ -78,6 +87,12 @@ impl<'a> Life<'a> {
         if is_rich {
             users::enrich(&mut spec, &mut rich);
         }
+        let rare = |turn| Some(Rng::with_seed(seed.rotate_left(turn))).filter(is_chosen);
+        // By these turns none of the lives that failed once is chosen.
+        let [owners, mut cpus] = [rare(28), rare(46)];
+        if let Some(rng) = &mut cpus {
+            users::ask_for_cpus(&mut spec, rng);
+        }
         let is_old = rng.u32(..6) == 0;
         let mut world = World::new(&spec, is_old, is_traced);
         world.is_rich = is_rich;
@@ -88,6 +103,8 @@ impl<'a> Life<'a> {
             world,
             processes: vec![process],
             rng,
+            owners,
+            cpus,
             mutation,
             effects_max,
             trouble: Trouble::none(),
@@ -153,6 +170,9 @@ impl<'a> Life<'a> {
             80..88 => {
                 let time = users::a_moment(&mut self.rng);
                 self.advance(time);
+                if t.others {
+                    self.rarely();
+                }
                 if self.world.is_rich {
                     self.others_of_rich();
                 }
@@ -164,6 +184,20 @@ impl<'a> Life<'a> {
             97..98 if t.rivals => self.rival(),
             98..100 if t.nodes => users::node(&mut self.world, &mut self.rng),
             _ => self.deliver_one(),
+        }
+    }
+
+    /// What happens in few lives, there often.
+    fn rarely(&mut self) {
+        if let Some(rng) = &mut self.owners
+            && rng.u32(..4) == 0
+        {
+            users::disown(&mut self.world, rng);
+        }
+        if let Some(rng) = &mut self.cpus
+            && rng.u32(..3) == 0
+        {
+            users::move_cpus(&mut self.world, rng);
         }
     }
 

@@ -2,10 +2,12 @@
 
 use fastrand::Rng;
 use jiff::SignedDuration;
-use model::kubelet::Kubelet;
+use model::kubelet::{Kubelet, is_warmer};
 use model::watchdog::{is_active, serves};
+use planner::effect::{Request, Resource, Verb};
 use serde_json::{Value, json};
 
+use crate::judge::is_ours;
 use crate::world::{NODES, World};
 
 const IMAGES: [&str; 6] = [
@@ -34,6 +36,9 @@ fn policy(rng: &mut Rng) -> Value {
     ];
     json!(policies[rng.usize(..4)])
 }
+
+/// Cpus that no node has.
+const TOO_MANY: &str = "1000";
 
 /// None, one each, and several by the same label as is usual.
 const HOOKS: [&str; 6] = [
@@ -122,6 +127,31 @@ fn allow(spec: &mut Value) {
     if rolling["podUpdatePolicy"] == "InPlaceOnly" && !rolling["maxSurge"].is_null() {
         rolling["maxSurge"] = 0.into();
     }
+}
+
+/// Cpus are asked for, and not waited for without end in half of the sets.
+pub(crate) fn ask_for_cpus(spec: &mut Value, rng: &mut Rng) {
+    let resources = &mut spec["template"]["spec"]["containers"][0]["resources"];
+    if resources.is_null() {
+        *resources = json!({"requests": {"cpu": "1"}});
+    }
+    if rng.bool() {
+        let rolling = &mut spec["updateStrategy"]["rollingUpdate"];
+        rolling["inPlaceUpdateStrategy"]["resizeDeadlineSeconds"] = rng.u32(1..10).into();
+    }
+}
+
+/// Nodes fill up or empty, and the template asks for more cpus or fewer, also for more than there are.
+pub(crate) fn move_cpus(world: &mut World, rng: &mut Rng) {
+    if rng.bool() {
+        world.kubelet.is_full = !world.kubelet.is_full;
+        let is_full = world.kubelet.is_full;
+        return world.tell(|| format!("NODES full={is_full}"));
+    }
+    let cpus = ["1", "2", "3", TOO_MANY][rng.usize(..4)];
+    world.edit("cpus", |spec| {
+        spec["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"] = cpus.into();
+    });
 }
 
 /// Any spec.
@@ -305,6 +335,31 @@ fn disturb_rich(world: &mut World, rng: &mut Rng) {
     world.tell(|| format!("OTHERS {name} {what}"));
 }
 
+/// Somebody takes an owner away, as deleting a set with `--cascade=orphan` does.
+pub(crate) fn disown(world: &mut World, rng: &mut Rng) {
+    let server = &mut world.server;
+    let (resource, objects) = if rng.u32(..3) == 0 {
+        (Resource::ControllerRevisions, &server.revisions)
+    } else {
+        (Resource::Pods, &server.pods)
+    };
+    let ours = objects.iter().filter(|(_, o)| is_ours(o) && !is_warmer(o));
+    let ours: Vec<&String> = ours.map(|(name, _)| name).collect();
+    if ours.is_empty() {
+        return;
+    }
+    let name = ours[rng.usize(..ours.len())].clone();
+    let request = Request {
+        verb: Verb::JsonPatch,
+        resource,
+        body: json!([{"op": "remove", "path": "/metadata/ownerReferences"}]),
+        name: name.clone(),
+    };
+    let done = server.perform(&request).is_ok();
+    world.absorb();
+    world.tell(|| format!("OTHERS {name} orphaned by hand: {done}"));
+}
+
 /// A Pod of somebody else, an orphan, or a Pod that an orphan of ours could be taken for.
 fn make_stranger(world: &mut World, rng: &mut Rng) {
     let name = format!("web-x{}", rng.u32(..1000));
@@ -364,7 +419,7 @@ pub(crate) fn node(world: &mut World, rng: &mut Rng) {
             set_condition(&mut pod, "Ready", "False");
             world.server.write_status(&name, pod);
         } else if pod["metadata"]["deletionTimestamp"].is_string() {
-            world.server.remove(planner::effect::Resource::Pods, &name);
+            world.server.remove(Resource::Pods, &name);
         } else {
             world.server.terminate(&name);
         }
@@ -392,7 +447,11 @@ pub(crate) fn calm(world: &mut World, rng: &mut Rng) {
             // A Pod that the partition keeps at what cannot run counts against it.
             spec["scaleStrategy"]["maxUnavailable"] = Value::Null;
         }
-        spec["template"]["spec"]["containers"][0]["image"] = "web:8".into();
+        let main = &mut spec["template"]["spec"]["containers"][0];
+        main["image"] = "web:8".into();
+        if main["resources"]["requests"]["cpu"] == TOO_MANY {
+            main["resources"]["requests"]["cpu"] = "2".into();
+        }
     });
 }
 

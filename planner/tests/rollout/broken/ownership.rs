@@ -1,5 +1,6 @@
 //! Whose Pods they are, and what becomes of a set that is deleted.
 
+use model::watchdog::condition;
 use planner::Effect;
 
 use super::*;
@@ -103,4 +104,29 @@ fn a_pod_that_was_let_go_meanwhile_is_not_patched() {
     world.server.write_status(&name, pod);
     world.reconcile();
     assert_eq!(world.images(), ["web:1"]);
+}
+
+/// Nor is it let into its Services, whose owner may just have taken it out. (Found by the simulation,
+/// seeds 500812 and 501611 of a time when all lives had owners that got lost.)
+#[test]
+fn the_gate_of_a_pod_that_was_let_go_meanwhile_is_not_opened() {
+    let mut world = World::running(1, &in_place("InPlaceOnly"));
+    let name = names(&world).remove(0);
+    world.set_image("web:2");
+    loop {
+        world.tick();
+        world.observe();
+        let mut effects = world.plan().effects.into_iter();
+        if effects.any(|effect| matches!(effect, Effect::OpenGate { .. })) {
+            break;
+        }
+        world.reconcile();
+        world.kubelet_round();
+    }
+    let mut pod = world.server.pods[&name].clone();
+    pod["metadata"]["ownerReferences"] = Value::Null;
+    world.server.write_status(&name, pod);
+    world.reconcile();
+    let pod = &world.server.pods[&name];
+    assert_eq!(condition(pod, "InPlaceUpdateReady"), "False");
 }
