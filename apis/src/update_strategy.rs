@@ -19,6 +19,7 @@ use crate::schema;
 pub struct UpdateStrategy {
     /// RollingUpdate (default) updates Pods by itself; OnDelete waits until somebody deletes them.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "UpdateStrategyType")]
     pub type_: Option<UpdateStrategyType>,
     /// The knobs of RollingUpdate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +59,7 @@ pub struct RollingUpdate {
     pub max_surge: Option<IntOrString>,
     /// ReCreate (default), InPlaceIfPossible or InPlaceOnly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PodUpdatePolicy")]
     pub pod_update_policy: Option<PodUpdatePolicy>,
     /// Choose no further Pods; what has begun is finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]

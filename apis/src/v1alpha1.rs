@@ -139,6 +139,7 @@ pub struct UpdateStrategy {
     /// ReCreate (default), InPlaceIfPossible or InPlaceOnly. OnDelete waits until somebody deletes
     /// the Pods.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "UpdateStrategyType")]
     pub type_: Option<UpdateStrategyType>,
     /// How many Pods stay at the old revision: a number or a percentage (rounded up). Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]

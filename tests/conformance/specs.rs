@@ -22,7 +22,10 @@ fn specs() -> Vec<Value> {
         let rolling = json!({"rollbackOnDeadline": on});
         json!({"progressDeadlineSeconds": deadline, "updateStrategy": {"rollingUpdate": rolling}})
     };
-    let mut specs = vec![json!({"updateStrategy": null})];
+    let mut specs = vec![
+        json!({"updateStrategy": null}),
+        json!({"updateStrategy": {"type": null, "rollingUpdate": {"podUpdatePolicy": null}}}),
+    ];
     for amount in [json!(0), json!("00%"), json!(null), json!(1), json!("10%")] {
         specs.push(surge("InPlaceOnly", amount.clone()));
         specs.push(surge("ReCreate", amount));

@@ -73,6 +73,29 @@ fn what_makes_no_sense_is_refused_at_its_field() {
     assert_eq!(paths(&spec()), Vec::<String>::new());
 }
 
+/// An API server refuses a null where there is an `enum`, whatever `nullable` says; without
+/// `nullable` it drops the null, so that it is as good as nothing, as for every other field.
+#[test]
+fn no_field_with_an_enum_says_that_it_may_be_null() {
+    fn look(schema: &Value, path: &str) {
+        let has_both = schema.get("enum").is_some() && schema["nullable"] == true;
+        assert!(!has_both, "{path}");
+        for (key, inner) in schema.as_object().into_iter().flatten() {
+            look(inner, &format!("{path}.{key}"));
+        }
+    }
+    look(&serde_json::to_value(CloneSet::crd()).unwrap(), "v1beta1");
+    let old = apis::v1alpha1::CloneSet::crd();
+    look(&serde_json::to_value(old).unwrap(), "v1alpha1");
+    let none = with("/updateStrategy/rollingUpdate/podUpdatePolicy", json!(null));
+    assert_eq!(paths(&none), Vec::<String>::new());
+    let schema = crate::spec_schema();
+    let none = crate::schema::without_nulls(&schema, none);
+    assert_eq!(none["updateStrategy"]["rollingUpdate"], json!({}));
+    let nullable = json!({"type": "string", "enum": ["a"], "nullable": true});
+    assert!(crate::schema::verdict(&nullable, &json!(null)).is_err());
+}
+
 #[test]
 fn a_parallelism_is_a_number_or_a_number_as_text() {
     let path =

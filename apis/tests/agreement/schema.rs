@@ -1,5 +1,9 @@
 //! As much of a structural schema as our CRD uses. A keyword that is not known here is an error of
 //! the test, so that none is overlooked.
+//!
+//! What becomes of a null: a field that is not `nullable` is dropped before anything is judged, as
+//! if nobody had written it; one that is keeps it, and `type` lets it pass. An `enum` never
+//! does: null cannot be one of its values. So no field of ours is both (a test sees to that).
 
 use serde_json::Value;
 
@@ -7,8 +11,8 @@ use serde_json::Value;
 #[allow(clippy::too_many_lines, reason = "one arm for each keyword")]
 pub(crate) fn verdict(schema: &Value, value: &Value) -> Result<(), String> {
     if value.is_null() {
-        let nullable = schema["nullable"] == true;
-        return nullable.then_some(()).ok_or_else(|| "null".into());
+        let passes = schema["nullable"] == true && schema.get("enum").is_none();
+        return passes.then_some(()).ok_or_else(|| "null".into());
     }
     let fail = |keyword: &str, rule: &Value| Err(format!("{keyword} {rule}: {value}"));
     for (keyword, rule) in schema.as_object().unwrap() {
@@ -77,6 +81,25 @@ pub(crate) fn verdict(schema: &Value, value: &Value) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// `value` without the nulls that are dropped before anybody looks at it.
+pub(crate) fn without_nulls(schema: &Value, mut value: Value) -> Value {
+    let is_dropped = |schema: &Value, value: &Value| value.is_null() && schema["nullable"] != true;
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let Some(fields) = value.as_object_mut() else {
+            break;
+        };
+        if let Some(field) = fields.remove(name)
+            && !is_dropped(schema, &field)
+        {
+            fields.insert(name.clone(), without_nulls(schema, field));
+        }
+    }
+    for item in value.as_array_mut().into_iter().flatten() {
+        *item = without_nulls(&schema["items"], item.take());
+    }
+    value
 }
 
 fn is_a(value: &Value, kind: &str) -> bool {
