@@ -72,6 +72,9 @@ pub const CONTAINER_PRIORITY_ENV: &str = "KRUISE_CONTAINER_PRIORITY";
 /// that one. Its value is the revision it makes room for.
 pub const KEEP_CLAIMS_ANNOTATION: &str = "apps.kruise.io/keep-claims";
 
+/// Annotation on a `ControllerRevision`: UID and generation of the set that it was last written for.
+pub const WRITTEN_FOR_ANNOTATION: &str = "apps.kruise.io/written-for";
+
 /// Label on the short-lived Pods that pull an image ahead of an update: name of the set.
 pub const WARMER_LABEL: &str = "apps.kruise.io/image-warmer-of";
 

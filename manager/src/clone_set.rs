@@ -8,7 +8,6 @@ use apis::{CloneSet, CloneSetStatus, FieldError, Valid};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
-use planner::claim::is_held_as;
 use planner::status::{self as report, Outcome};
 use planner::{Claim, Effect, Node, Plan, Pod, Snapshot};
 use tokio::time::Instant;
@@ -99,7 +98,7 @@ impl Controller {
         Ok(Snapshot {
             now: Timestamp::now(),
             nodes: self.nodes_of(&set.template, &pods),
-            claims: self.claims_of(&uid, &pods),
+            claims: self.claims_of(key, &uid, &pods),
             set,
             pods,
             orphans: self.pods.orphans(&key.namespace),
@@ -111,13 +110,24 @@ impl Controller {
         })
     }
 
-    /// The claims of the set, and those that its Pods were given.
-    fn claims_of(&self, set: &str, pods: &[Arc<Pod>]) -> Vec<Arc<Claim>> {
+    /// The claims of the set, those that its Pods were given, and those of other people that its
+    /// Pods wait for.
+    fn claims_of(&self, key: &Key, set: &str, pods: &[Arc<Pod>]) -> Vec<Arc<Claim>> {
         if self.claims.is_empty() {
             return Vec::new();
         }
         let owners = std::iter::once(set).chain(pods.iter().map(|pod| pod.uid()));
-        self.claims.owned_by_any(owners)
+        let mut claims = self.claims.owned_by_any(owners);
+        let awaited = pods.iter().flat_map(|pod| pod.awaited_claims());
+        let awaited: Vec<_> = awaited
+            .filter_map(|(_, name)| self.claims.get(&key.namespace, name))
+            .collect();
+        if !awaited.is_empty() {
+            claims.extend(awaited);
+            claims.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+            claims.dedup_by(|a, b| a.name() == b.name());
+        }
+        claims
     }
 
     /// The nodes of `pods`, where it matters what is known of them.
@@ -196,28 +206,14 @@ impl Controller {
     /// with every event.
     fn allowed(&self, key: &Key, mut effects: Vec<Effect>) -> Vec<Effect> {
         if self.holds.lock().held(key).0.contains_key(CREATION) {
-            effects.retain(|effect| {
-                !matches!(
-                    effect,
-                    Effect::CreatePod { .. } | Effect::CreateClaim { .. }
-                )
-            });
+            effects.retain(|effect| !effect.is_creation());
         }
         effects
     }
 
     /// What is held was not tried in this pass, and has not succeeded either.
     fn outcome(&self, key: &Key) -> Outcome {
-        let mut outcome = Outcome::default();
-        let held = self.holds.lock().held(key).0.into_iter();
-        for (uid, error) in held.filter(|(uid, _)| !is_held_as(uid)) {
-            let failed = match uid.as_str() {
-                CREATION => &mut outcome.scale_error,
-                _ => &mut outcome.update_error,
-            };
-            failed.get_or_insert(error);
-        }
-        outcome
+        Outcome::of(self.holds.lock().held(key).0)
     }
 
     /// Writes the status if it differs; counters alone no more often than [`STATUS_PAUSE`].

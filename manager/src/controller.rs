@@ -9,7 +9,7 @@ use apis::CloneSet;
 use futures::FutureExt;
 use kube::core::DeserializeGuard;
 use parking_lot::{Mutex, RwLock};
-use planner::{Claim, Memo, Node, Pod, Revision};
+use planner::{Claim, Memo, Node, Pod, Revision, claim};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -141,7 +141,7 @@ impl Controller {
         self.pods
             .subscribe(move |change| this.on_owned_or_orphan(change));
         let this = Arc::clone(self);
-        self.claims.subscribe(move |change| this.on_owned(change));
+        self.claims.subscribe(move |change| this.on_claim(change));
         let this = Arc::clone(self);
         self.revisions
             .subscribe(move |change| this.on_owned_or_orphan(change));
@@ -165,6 +165,22 @@ impl Controller {
             .flatten()
         {
             if let Some(key) = by_uid.get(owner) {
+                self.queue.add(key.clone());
+            }
+        }
+    }
+
+    /// A claim that is gone may be missed by a Pod of its name, whosever it was.
+    fn on_claim(&self, change: &Change) {
+        self.on_owned(change);
+        if !change.deleted {
+            return;
+        }
+        for name in claim::namesakes(&change.key.name) {
+            let pod = self.pods.get(&change.key.namespace, name);
+            let owners = pod.iter().flat_map(|pod| &pod.metadata.owner_references);
+            let by_uid = self.by_uid.read();
+            for key in owners.flatten().filter_map(|owner| by_uid.get(&owner.uid)) {
                 self.queue.add(key.clone());
             }
         }

@@ -56,7 +56,13 @@ pub(crate) fn of_effect(
             "FailedUpdatePodInPlace",
             format!("its state {}", state.as_str()),
         ),
-        Effect::CreateClaim { .. } => ("SuccessfulCreate", "FailedCreate", "claim created".into()),
+        Effect::CreateClaim { pod, .. } => {
+            let text = match pod {
+                None => "claim created".into(),
+                Some(pod) => format!("claim of Pod {pod} created again"),
+            };
+            ("SuccessfulCreate", "FailedCreate", text)
+        }
         Effect::HandClaim { .. } | Effect::KeepClaims { .. } => {
             ("Claim", "FailedUpdate", "who keeps its claims".into())
         }

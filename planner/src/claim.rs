@@ -13,8 +13,12 @@ pub struct Claim {
     pub metadata: ObjectMeta,
 }
 
+/// What is noted of a claim that could not be made because there is one of that name.
+pub const EXISTS: &str = "there is one already";
+
 /// In [`Snapshot::held`](crate::Snapshot) stands for the claim called `name`, where a UID would
-/// stand: it could not be made because there is one that is not the set's.
+/// stand: it could not be made because there is one that is not the set's, or, of a Pod that waits
+/// for it, because the server refused it.
 pub fn held_as(name: &str) -> String {
     format!("claim/{name}")
 }
@@ -22,6 +26,12 @@ pub fn held_as(name: &str) -> String {
 /// Whether `key` is one of [`held_as`].
 pub fn is_held_as(key: &str) -> bool {
     key.starts_with("claim/")
+}
+
+/// The Pods that a claim called `name` may be named after: claims are called
+/// `<template>-<Pod>`, and either may have a dash in it.
+pub fn namesakes(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('-').map(|(at, _)| &name[at + 1..])
 }
 
 impl Claim {

@@ -20,6 +20,7 @@ use crate::{Findings, Revision, Snapshot};
 mod claims;
 mod create;
 mod hooks;
+mod lost_claims;
 mod rollback;
 mod scale;
 mod sequence;
@@ -40,6 +41,9 @@ pub(crate) struct Goal {
     pub(crate) update: Arc<Revision>,
     /// Revision that the partition keeps Pods at.
     pub(crate) current: Arc<Revision>,
+    /// Name of that revision where its record is gone and nothing stands in for it: Pods stay at it,
+    /// and none can be brought to it or made from it. `current` is the update revision then.
+    pub(crate) lost: Option<String>,
     /// Desired Pods.
     pub(crate) replicas: u32,
     /// Of these, kept at the current revision.
@@ -59,13 +63,18 @@ impl Goal {
     /// the update revision there is nothing to keep: whoever takes a canary back by applying the
     /// old template again wants the canary Pods back too, whatever the partition says.
     pub(crate) fn kept(&self) -> u32 {
-        if self.current.name() == self.update.name() {
-            0
-        } else if self.given_up {
+        if self.given_up {
             self.replicas
+        } else if self.current_name() == self.update.name() {
+            0
         } else {
             self.partition
         }
+    }
+
+    /// Name of the revision that the partition keeps Pods at, whether it is known or not.
+    pub(crate) fn current_name(&self) -> &str {
+        self.lost.as_deref().unwrap_or(self.current.name())
     }
 
     /// Why a Pod that stays at another than the update revision does so.
@@ -98,6 +107,7 @@ pub fn plan_knowing(s: &Snapshot, findings: &mut Findings) -> Plan {
         Wanted::Write { effect, collisions } => {
             return before_revision(s, vec![effect], collisions, &owned);
         }
+        Wanted::Later => return Plan::nothing(s),
     };
     let goal = goal(s, update);
     if s.is_deleting() {
@@ -112,6 +122,7 @@ pub fn plan_knowing(s: &Snapshot, findings: &mut Findings) -> Plan {
     ctx.take_back_claims();
     ctx.tend_claims();
     ctx.update();
+    ctx.replace_lost_claims();
     ctx.finish_updates();
     ctx.end_warmers();
 
@@ -195,9 +206,13 @@ fn goal(s: &Snapshot, update: Arc<Revision>) -> Goal {
         UpdateStrategyType::RollingUpdate => budget::partition(s.set.partition, replicas),
         UpdateStrategyType::OnDelete => 0,
     };
+    let is_lost = |name: &&str| current.is_none() && *name != update.name();
+    let lost = recorded.filter(is_lost).map(str::to_owned);
     let current = current.map_or_else(|| Arc::clone(&update), Arc::clone);
+    let current_name = lost.as_deref().unwrap_or(current.name());
     Goal {
-        given_up: rollback::is_given_up(s, &update, &current),
+        given_up: rollback::is_given_up(s, update.name(), current_name),
+        lost,
         current,
         update,
         replicas,

@@ -8,6 +8,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
+use crate::claim;
+use crate::snapshot::CREATION;
+
 mod op;
 mod request;
 
@@ -66,6 +69,8 @@ pub enum Effect {
         target: Target,
         /// Its new number.
         number: i64,
+        /// The set and its generation.
+        written_for: String,
     },
     /// Forget a template.
     DeleteRevision {
@@ -162,10 +167,12 @@ pub enum Effect {
         /// See [`Disruption`].
         disruption: Disruption,
     },
-    /// Make a claim for a Pod that is yet to be made.
+    /// Make a claim for a Pod that is yet to be made, or for one that lost it before it started.
     CreateClaim {
         /// Its name, from the template's, the set's and the instance id.
         name: String,
+        /// The Pod that is there already and waits for it.
+        pod: Option<String>,
         /// The claim.
         body: Value,
     },
@@ -254,6 +261,28 @@ impl Effect {
             Object::New(_) => None,
             Object::Seen(target) => Some(&target.uid),
         }
+    }
+
+    /// What is left alone for a while when the server refuses it: a Pod (by its UID), making
+    /// objects at all, or something that nobody else shall wait for.
+    pub fn held_as(&self) -> String {
+        match self {
+            // A warmer that is refused keeps no Pod from being made.
+            Self::CreateWarmer { name, .. } => name.clone(),
+            // Nor does a claim of one Pod that is there.
+            Self::CreateClaim {
+                name, pod: Some(_), ..
+            } => claim::held_as(name),
+            _ => self.uid().unwrap_or(CREATION).to_owned(),
+        }
+    }
+
+    /// Whether it waits while [`CREATION`] is held.
+    pub fn is_creation(&self) -> bool {
+        matches!(
+            self,
+            Self::CreatePod { .. } | Self::CreateClaim { pod: None, .. }
+        )
     }
 
     fn object(&self) -> Object<'_> {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use crate::budget::Budget;
 use crate::effect::{Disruption, Effect};
 use crate::reason::Reason;
+use crate::snapshot::Snapshot;
 
 /// Everything to do about one snapshot.
 #[derive(Debug, PartialEq)]
@@ -38,6 +39,17 @@ pub struct OverBudget {
 }
 
 impl Plan {
+    /// Nothing is done, and the status stays as it is: `s` is older than what others know.
+    pub(crate) fn nothing(s: &Snapshot) -> Self {
+        Self {
+            effects: Vec::new(),
+            status: s.set.object().status.clone().unwrap_or_default(),
+            wake_at: None,
+            pods: Vec::new(),
+            budget: Budget::new(0, 0, 0),
+        }
+    }
+
     /// Counts the effects against the budget once more, independently of how they were chosen.
     ///
     /// # Errors

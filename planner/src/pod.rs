@@ -65,6 +65,7 @@ impl From<Wire> for Pod {
             known: known::Known::default(),
             kin: kin::KinOf::default(),
         };
+        pod.forget_claims_in_use();
         pod.shrink();
         let record = pod.in_place_state();
         pod.known = known::Known::of(&pod, record.as_ref());
@@ -109,6 +110,33 @@ pub struct PodSpec {
     pub init_containers: Arc<[Container]>,
     /// Conditions that Ready waits for.
     pub readiness_gates: Arc<[ReadinessGate]>,
+    /// Those that are claims of its own, and are waited for: see [`Pod::awaited_claims`].
+    #[serde(deserialize_with = "of_claims", skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
+}
+
+/// A volume that is a claim, projected.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Volume {
+    /// Unique in the Pod.
+    pub name: Box<str>,
+    /// None for volumes of any other kind, which are not kept.
+    pub persistent_volume_claim: Option<ClaimVolume>,
+}
+
+/// Which claim a volume is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClaimVolume {
+    /// Its name.
+    pub claim_name: Box<str>,
+}
+
+fn of_claims<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Volume>, D::Error> {
+    let mut all = Option::<Vec<Volume>>::deserialize(deserializer)?.unwrap_or_default();
+    all.retain(|volume| volume.persistent_volume_claim.is_some());
+    Ok(all)
 }
 
 /// A container of the spec, projected.
@@ -321,6 +349,30 @@ pub enum Gate {
 }
 
 impl Pod {
+    /// A claim that a Pod has begun to use stays until the Pod is gone, so nobody asks for it any
+    /// more, and thousands of Pods need not remember theirs.
+    fn forget_claims_in_use(&mut self) {
+        let has_begun = self.status.phase.as_deref().is_some_and(|p| p != "Pending");
+        let mut volumes = std::mem::take(&mut self.spec.volumes);
+        volumes.retain(|volume| {
+            let own = format!("{}-{}", volume.name, self.name());
+            let claim = volume.persistent_volume_claim.as_ref();
+            !has_begun && claim.is_some_and(|claim| *claim.claim_name == *own)
+        });
+        volumes.shrink_to_fit();
+        self.spec.volumes = volumes;
+    }
+
+    /// The claims without which the Pod cannot start: its volume's name, and the claim's. Only
+    /// those that are named after the Pod, and only before it starts.
+    pub fn awaited_claims(&self) -> impl Iterator<Item = (&str, &str)> {
+        let volumes = self.spec.volumes.iter();
+        volumes.filter_map(|volume| {
+            let claim = volume.persistent_volume_claim.as_ref()?;
+            Some((&*volume.name, &*claim.claim_name))
+        })
+    }
+
     /// Gives back the room that decoding leaves at the end of each list: thousands of Pods are kept
     /// for as long as they live.
     fn shrink(&mut self) {

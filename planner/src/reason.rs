@@ -66,6 +66,13 @@ pub enum Reason {
     Draining,
     /// Out of its Services until the grace period is over.
     WaitingGrace,
+    /// A claim of its own is gone, so it cannot start.
+    WaitingClaim {
+        /// Which.
+        claim: Arc<str>,
+        /// Why it could not be made again, if that was tried.
+        error: Option<Arc<str>>,
+    },
     /// Patched; the kubelet has not seen it yet.
     WaitingKubelet,
     /// The kubelet is restarting what changed.
@@ -120,6 +127,7 @@ impl Reason {
             Self::ResizeInfeasible { .. } => "ResizeInfeasible",
             Self::Draining => "Draining",
             Self::WaitingGrace => "WaitingGrace",
+            Self::WaitingClaim { .. } => "WaitingClaim",
             Self::WaitingKubelet => "WaitingKubelet",
             Self::Patched => "Patched",
             Self::ImagePull(_) => "ImagePull",
@@ -181,6 +189,7 @@ impl Reason {
             | Self::ResizeDeferred { .. }
             | Self::Draining
             | Self::WaitingGrace
+            | Self::WaitingClaim { .. }
             | Self::WaitingKubelet
             | Self::Patched
             | Self::StartBackOff(_)
@@ -229,6 +238,7 @@ impl fmt::Display for Reason {
             }
             Self::Draining => f.write_str("is taken out of its Services before it is changed"),
             Self::WaitingGrace => f.write_str("is drained until its grace period is over"),
+            Self::WaitingClaim { claim, error } => missing(f, claim, error.as_deref()),
             Self::WaitingKubelet => f.write_str("is patched, the kubelet has not seen it yet"),
             Self::Patched => f.write_str("the kubelet is restarting what changed"),
             Self::StartBackOff(trouble) => {
@@ -257,6 +267,16 @@ impl fmt::Display for Reason {
             Self::BackingOff { error } => write!(f, "the last write failed: {error}"),
             Self::Terminating => f.write_str("is on its way out"),
         }
+    }
+}
+
+fn missing(f: &mut fmt::Formatter<'_>, claim: &str, error: Option<&str>) -> fmt::Result {
+    match error {
+        None => write!(f, "its claim {claim} is gone and is made again"),
+        Some(error) => write!(
+            f,
+            "its claim {claim} is gone and could not be made again: {error}"
+        ),
     }
 }
 

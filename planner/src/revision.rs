@@ -112,12 +112,17 @@ pub(crate) enum Wanted {
         /// How often a hash has been taken by another template, this time included.
         collisions: i32,
     },
+    /// Another process has seen a later spec than this one, and recorded it.
+    Later,
 }
 
 /// Finds the revision of the template in the spec, or says how to make it.
 ///
 /// `target` is its canonical form.
 pub(crate) fn wanted(s: &Snapshot, target: &Value) -> Wanted {
+    if s.revisions.iter().any(|r| is_later(s, r)) {
+        return Wanted::Later;
+    }
     let newest = s
         .revisions
         .iter()
@@ -136,6 +141,7 @@ pub(crate) fn wanted(s: &Snapshot, target: &Value) -> Wanted {
             effect: Effect::RenumberRevision {
                 target: effect::Target::of(&revision.metadata),
                 number: newest + 1,
+                written_for: written_for(s),
             },
             collisions,
         },
@@ -155,6 +161,22 @@ pub(crate) fn wanted(s: &Snapshot, target: &Value) -> Wanted {
             Wanted::Write { effect, collisions }
         }
     }
+}
+
+/// Which spec a revision is written for, as it says of itself. Generations of one set only rise, so
+/// whoever reads a later one than they know of is behind: two processes may both act for a
+/// moment, and the one that is behind must not take the template back or forget its record.
+fn written_for(s: &Snapshot) -> String {
+    format!("{}/{}", s.uid(), s.generation())
+}
+
+/// Whether `revision` was written for a later spec of this very set.
+fn is_later(s: &Snapshot, revision: &Revision) -> bool {
+    let annotations = revision.metadata.annotations.as_ref();
+    let said = annotations.and_then(|all| all.get(names::WRITTEN_FOR_ANNOTATION));
+    let of_set = said.and_then(|said| said.strip_prefix(s.uid())?.strip_prefix('/'));
+    let generation = of_set.and_then(|generation| generation.parse::<i64>().ok());
+    generation.is_some_and(|generation| generation > s.generation())
 }
 
 /// Hash collisions recorded so far.
@@ -187,6 +209,7 @@ fn body(s: &Snapshot, name: &str, number: i64) -> Value {
             "name": name,
             "namespace": s.namespace(),
             "labels": labels,
+            "annotations": {names::WRITTEN_FOR_ANNOTATION: written_for(s)},
             "ownerReferences": [crate::ownership::owner_reference(s)],
         },
         "revision": number,

@@ -23,7 +23,8 @@ pub struct Snapshot {
     pub pods: Vec<Arc<Pod>>,
     /// Pods of the namespace that have no controller.
     pub orphans: Vec<Arc<Pod>>,
-    /// Claims whose controller is the set or one of its Pods.
+    /// Claims whose controller is the set or one of its Pods, and those that its Pods wait for
+    /// ([`Pod::awaited_claims`]), whosever they are.
     pub claims: Vec<Arc<Claim>>,
     /// The nodes of those Pods, where the template spreads Pods over more than single nodes.
     pub nodes: Vec<Arc<Node>>,

@@ -96,7 +96,7 @@ pub(crate) fn observe(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>]) -> CloneS
     let current = if complete {
         goal.update.name()
     } else {
-        goal.current.name()
+        goal.current_name()
     };
     let mut status = CloneSetStatus {
         observed_generation: Some(s.generation()),

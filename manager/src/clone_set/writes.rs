@@ -14,7 +14,6 @@ use super::about;
 use crate::cache::Key;
 use crate::controller::{CachedSet, Controller, STALE_AGAIN};
 use crate::executor::Done;
-use crate::holds::CREATION;
 use crate::story;
 
 /// A pass that began writes waits for half of those under way, so that one pass serves many
@@ -115,17 +114,12 @@ impl Controller {
             self.events.tell(note);
         }
         let name = effect.name();
-        // A warmer that is refused keeps no Pod from being made.
-        let held_as = if let Effect::CreateWarmer { name, .. } = effect {
-            name
-        } else {
-            effect.uid().unwrap_or(CREATION)
-        };
+        let held_as = effect.held_as();
         match done {
             Done::Written => {
                 self.measure(effect, before);
                 tracing::info!(%key, effect = kind(effect), name, "done");
-                self.holds.lock().succeeded(key, held_as);
+                self.holds.lock().succeeded(key, &held_as);
                 Ended::Written
             }
             Done::Stale => {
@@ -134,7 +128,7 @@ impl Controller {
                 if let Effect::CreateClaim { name, .. } = effect {
                     let held_as = claim::held_as(name);
                     let mut holds = self.holds.lock();
-                    holds.failed(key, &held_as, "there is one already", None);
+                    holds.failed(key, &held_as, claim::EXISTS, None);
                 }
                 Ended::Stale
             }
@@ -142,7 +136,7 @@ impl Controller {
                 tracing::warn!(%key, effect = kind(effect), name, %error, "failed");
                 let text = format!("{name}: {error}");
                 let asked = error.retry_after();
-                Ended::Held(self.holds.lock().failed(key, held_as, &text, asked))
+                Ended::Held(self.holds.lock().failed(key, &held_as, &text, asked))
             }
         }
     }

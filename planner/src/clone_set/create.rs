@@ -136,35 +136,35 @@ fn add_gate(spec: &mut Value) {
 
 /// The claims that instance `id` needs: name and body of each.
 pub(super) fn claim_bodies(s: &Snapshot, id: &str) -> Vec<(String, Value)> {
-    let body = |template: &ClaimTemplate| {
-        let name = claim_name(s, template, id);
-        let given = template.body.get("metadata");
-        let given = given.and_then(Value::as_object).cloned();
-        let mut metadata = given.unwrap_or_default();
-        metadata.retain(|key, _| ["labels", "annotations"].contains(&key.as_str()));
-        metadata.insert("name".into(), name.clone().into());
-        metadata.insert("namespace".into(), s.namespace().into());
-        let owner = json!([ownership::owner_reference(s)]);
-        metadata.insert("ownerReferences".into(), owner);
-        let labels = metadata
-            .entry("labels")
-            .or_insert_with(|| Value::Object(Map::new()));
-        if let Some(labels) = labels.as_object_mut() {
-            let selector = &s.set.object().spec.selector.match_labels;
-            for (key, value) in selector.iter().flatten() {
-                labels.insert(key.clone(), value.clone().into());
-            }
-            labels.insert(names::INSTANCE_ID_LABEL.into(), id.into());
-        }
-        let spec = template.body.get("spec").cloned().unwrap_or_default();
-        let body = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
-            "metadata": metadata, "spec": spec});
-        (name, body)
-    };
+    let body = |template| (claim_name(s, template, id), claim_body(s, template, id));
     s.set.claims.iter().map(body).collect()
 }
 
-fn claim_name(s: &Snapshot, template: &ClaimTemplate, id: &str) -> String {
+/// The claim of instance `id` by `template`.
+pub(super) fn claim_body(s: &Snapshot, template: &ClaimTemplate, id: &str) -> Value {
+    let given = template.body.get("metadata");
+    let given = given.and_then(Value::as_object).cloned();
+    let mut metadata = given.unwrap_or_default();
+    metadata.retain(|key, _| ["labels", "annotations"].contains(&key.as_str()));
+    metadata.insert("name".into(), claim_name(s, template, id).into());
+    metadata.insert("namespace".into(), s.namespace().into());
+    let owner = json!([ownership::owner_reference(s)]);
+    metadata.insert("ownerReferences".into(), owner);
+    let labels = metadata
+        .entry("labels")
+        .or_insert_with(|| Value::Object(Map::new()));
+    if let Some(labels) = labels.as_object_mut() {
+        let selector = &s.set.object().spec.selector.match_labels;
+        for (key, value) in selector.iter().flatten() {
+            labels.insert(key.clone(), value.clone().into());
+        }
+        labels.insert(names::INSTANCE_ID_LABEL.into(), id.into());
+    }
+    let spec = template.body.get("spec").cloned().unwrap_or_default();
+    json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
+}
+
+pub(super) fn claim_name(s: &Snapshot, template: &ClaimTemplate, id: &str) -> String {
     format!("{}-{}-{id}", template.name, s.name())
 }
 

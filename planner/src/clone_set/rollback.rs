@@ -10,13 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Goal, PodView};
 use crate::reason::Reason;
-use crate::{Revision, Snapshot, status};
+use crate::{Snapshot, status};
 
 /// Whether the update revision of `s` was given up, and is still the one in the template.
-pub(super) fn is_given_up(s: &Snapshot, update: &Revision, current: &Revision) -> bool {
+pub(super) fn is_given_up(s: &Snapshot, update: &str, current: &str) -> bool {
     let status = s.set.object().status.as_ref();
     let failed = status.and_then(|status| status.failed_revision.as_deref());
-    is_on(s) && failed == Some(update.name()) && update.name() != current.name()
+    is_on(s) && failed == Some(update) && update != current
 }
 
 fn is_on(s: &Snapshot) -> bool {

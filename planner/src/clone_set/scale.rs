@@ -147,7 +147,11 @@ impl<'a> Context<'a> {
                 .collect();
             let is_foreign = |(name, _): &(String, _)| self.s.held.contains_key(&held_as(name));
             if !lacking.iter().any(is_foreign) {
-                let create = |(name, body)| Effect::CreateClaim { name, body };
+                let create = |(name, body)| Effect::CreateClaim {
+                    name,
+                    pod: None,
+                    body,
+                };
                 return (id, lacking.into_iter().map(create).collect());
             }
         }

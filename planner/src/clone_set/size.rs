@@ -17,6 +17,8 @@ pub(crate) struct Size {
     pub(crate) create_current: u32,
     /// Pods to make at the update revision.
     pub(crate) create_update: u32,
+    /// Pods that are missing and cannot be made, because the record of their revision is gone.
+    pub(crate) unmade: u32,
     /// Pods that are missing and not made yet, because too many are unavailable.
     pub(crate) limited: u32,
     /// Pods there are beyond those wanted.
@@ -69,11 +71,17 @@ impl Size {
             Some(max) => max.saturating_sub(census.unavailable).min(missing),
             None => missing,
         };
-        let (create_current, create_update) = split(goal, &census, may);
+        let (mut create_current, create_update) = split(goal, &census, may);
+        // Made at the update revision they would be more of it than the partition allows.
+        let unmade = match &goal.lost {
+            Some(_) => std::mem::take(&mut create_current),
+            None => 0,
+        };
         Self {
             surge,
             create_current,
             create_update,
+            unmade,
             limited: missing - may,
             surplus: active.saturating_sub(wanted),
         }
@@ -89,8 +97,13 @@ impl Size {
 
     /// Whether there are as many Pods as wanted.
     pub(super) fn is_even(&self) -> bool {
-        let missing = [self.create_current, self.create_update, self.limited];
-        missing == [0; 3] && self.surplus == 0
+        let missing = [
+            self.create_current,
+            self.create_update,
+            self.unmade,
+            self.limited,
+        ];
+        missing == [0; 4] && self.surplus == 0
     }
 
     /// How `pods` have to change revision in place of, or beside, the Pods that are being made:
@@ -105,7 +118,16 @@ impl Size {
             old = old.saturating_add(self.create_current);
             new = new.saturating_add(self.create_update);
         }
-        shift(old, new, goal.kept(), goal.replicas)
+        match shift(
+            old.saturating_add(self.unmade),
+            new,
+            goal.kept(),
+            goal.replicas,
+        ) {
+            // Nobody knows what to take them back to.
+            Shift::Back(_) if goal.lost.is_some() => Shift::None,
+            shift => shift,
+        }
     }
 }
 

@@ -59,11 +59,15 @@ impl Effect {
             Self::CreateRevision { body, .. } => {
                 (Verb::Create, Resource::ControllerRevisions, body.clone())
             }
-            Self::RenumberRevision { target, number } => (
-                Verb::MergePatch,
-                Resource::ControllerRevisions,
-                json!({"metadata": versioned(target), "revision": number}),
-            ),
+            Self::RenumberRevision {
+                target,
+                number,
+                written_for,
+            } => {
+                let mut body = annotate(target, names::WRITTEN_FOR_ANNOTATION, written_for);
+                body["revision"] = (*number).into();
+                (Verb::MergePatch, Resource::ControllerRevisions, body)
+            }
             Self::DeleteRevision { target } => (
                 Verb::Delete,
                 Resource::ControllerRevisions,

@@ -9,6 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::deadline;
 use crate::Snapshot;
+use crate::claim::{EXISTS, is_held_as};
+use crate::snapshot::CREATION;
 
 pub(super) const AVAILABLE: &str = "CloneSetAvailable";
 pub(super) const PARTITION_AVAILABLE: &str = "ProgressPartitionAvailable";
@@ -234,6 +236,27 @@ pub struct Outcome {
     pub scale_error: Option<String>,
     /// First error of changing Pods.
     pub update_error: Option<String>,
+}
+
+impl Outcome {
+    /// From what is held, with the errors. What is held was not tried now, and has not succeeded
+    /// either. That there is a claim of somebody else is no failure.
+    pub fn of(held: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut outcome = Self::default();
+        for (key, error) in held {
+            let is_claim = is_held_as(&key);
+            if is_claim && error == EXISTS {
+                continue;
+            }
+            let failed = if is_claim || key == CREATION {
+                &mut outcome.scale_error
+            } else {
+                &mut outcome.update_error
+            };
+            failed.get_or_insert(error);
+        }
+        outcome
+    }
 }
 
 /// Adds what failed, and takes back what no longer does: `FailedScale` and `FailedUpdate`.

@@ -42,7 +42,7 @@ fn given_up(s: &Snapshot, goal: &Goal) -> Judgement {
         .and_then(|old| super::condition(old, ConditionType::Stalled))
         .filter(|c| c.reason.as_deref() == Some(ROLLED_BACK))
         .and_then(|c| c.message.clone());
-    let (update, current) = (goal.update.name(), goal.current.name());
+    let (update, current) = (goal.update.name(), goal.current_name());
     let message = said.unwrap_or_else(|| format!("{update} was given up for {current}"));
     Judgement::stalled(ROLLED_BACK, message)
 }
@@ -62,6 +62,20 @@ fn outstanding(
     let expected = number(goal.replicas - goal.kept());
     let revision = goal.update.name();
     let size = Size::of(goal, pods, 0);
+    let too_many = counts.updated.saturating_sub(expected);
+    if let Some(lost) = goal
+        .lost
+        .as_deref()
+        .filter(|_| size.unmade > 0 || too_many > 0)
+    {
+        let message = format!(
+            "the record of {lost} is gone, which the partition keeps: {} Pods cannot be made of it \
+             and {} cannot go back to it; apply its template again, or lower the partition",
+            size.unmade,
+            too_many.max(0)
+        );
+        return Some(Judgement::stalled("RevisionLost", message));
+    }
     let most = replicas.saturating_add(number(size.surge));
     if !(replicas..=most).contains(&counts.replicas) {
         let mut message = format!("{} Pods exist, {replicas} wanted", counts.replicas);
@@ -100,7 +114,7 @@ fn outstanding(
         let message = format!(
             "{} Pods go back to {}",
             counts.updated - expected,
-            goal.current.name()
+            goal.current_name()
         );
         return Some(Judgement::working("RollingBack", message));
     }

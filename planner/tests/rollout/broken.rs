@@ -8,9 +8,11 @@ use model::world::World;
 
 mod batches;
 mod budget;
+mod claims;
 mod foreign;
 mod lags;
 mod ownership;
+mod records;
 mod resize;
 mod revisions;
 

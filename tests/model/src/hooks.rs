@@ -6,7 +6,7 @@ use planner::Effect;
 use serde_json::Value;
 
 use crate::server::Server;
-use crate::watchdog::is_active;
+use crate::watchdog::{is_active, is_ready};
 
 /// The state that the Pod's label says.
 pub fn label(pod: &Value) -> &str {
@@ -41,6 +41,17 @@ fn is_complete(hook: Option<&LifecycleHook>, pod: &Value) -> bool {
         let (there, all) = parts(hook, pod);
         there == all
     })
+}
+
+/// Whether the Pod is asked about, or is ready and not let go on: its owner is to act next.
+pub fn is_waited_for(lifecycle: &Lifecycle, pod: &Value) -> bool {
+    match label(pod) {
+        "PreparingUpdate" => holds(lifecycle.in_place_update.as_ref(), pod),
+        "PreparingDelete" => holds(lifecycle.pre_delete.as_ref(), pod),
+        "PreparingNormal" => is_ready(pod) && !is_complete(lifecycle.pre_normal.as_ref(), pod),
+        "Updated" => is_ready(pod) && !is_complete(lifecycle.in_place_update.as_ref(), pod),
+        _ => false,
+    }
 }
 
 /// `before` is the Pod at the server when `effect` met it.

@@ -66,7 +66,7 @@ impl Kubelet {
         let mut pod = old.clone();
         let generation = pod["metadata"]["generation"].clone();
         if pod["spec"]["nodeName"].is_null() {
-            if self.is_unschedulable {
+            if self.is_unschedulable || !server.has_claims(name) {
                 return false;
             }
             let node = self.assigned % self.nodes.max(1) + 1;

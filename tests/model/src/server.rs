@@ -14,6 +14,7 @@ use crate::resize::default_requests;
 mod delete;
 mod update;
 
+pub use delete::claims_of;
 pub use update::merge_condition;
 
 /// What a request was refused for.
@@ -200,6 +201,16 @@ impl Server {
         }
     }
 
+    /// Whether a Pod has all of its claims, and none is on its way out: the scheduler waits for that.
+    pub fn has_claims(&self, name: &str) -> bool {
+        let stays = |claim: &str| {
+            let claim = self.claims.get(claim);
+            claim.is_some_and(|claim| claim["metadata"]["deletionTimestamp"].is_null())
+        };
+        let pod = self.pods.get(name);
+        pod.is_none_or(|pod| claims_of(pod).all(stays))
+    }
+
     /// The scheduler gives a Pod its node, once.
     pub fn bind(&mut self, name: &str, node: &str) -> Result<(), Refused> {
         let mut pod = self.pods.get(name).ok_or(Refused::NotFound)?.clone();
@@ -242,6 +253,11 @@ impl Server {
             pod["metadata"]["finalizers"] = Value::Null;
         });
         is_held
+    }
+
+    /// `kubectl delete pvc`.
+    pub fn delete_claim(&mut self, name: &str) {
+        self.delete(Resource::Claims, name, &json!({}));
     }
 
     fn edit(&mut self, resource: Resource, name: &str, change: impl FnOnce(&mut Value)) {

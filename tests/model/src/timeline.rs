@@ -70,7 +70,8 @@ impl Timeline {
             Effect::PatchPod { images, .. } => format!("patch {name} ({})", images.join(", ")),
             Effect::Transition { state, .. } => format!("{name} is {}", state.as_str()),
             Effect::Resize { changes, .. } => format!("resize {name} ({})", changes.join(", ")),
-            Effect::CreateClaim { .. } => format!("claim {name}"),
+            Effect::CreateClaim { pod: None, .. } => format!("claim {name}"),
+            Effect::CreateClaim { .. } => format!("claim {name} again"),
             Effect::HandClaim { owner, .. } if owner["kind"] == "Pod" => {
                 format!("claim {name} goes with its Pod")
             }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::hooks;
 use crate::object::Object;
-use crate::server::Server;
+use crate::server::{Server, claims_of};
 
 /// Promises of the set as they stood when a pass began.
 pub struct Watchdog {
@@ -172,13 +172,10 @@ fn check_drained(before: Option<&Value>, after: Option<&Value>) {
 
 /// A Pod is made when its claims are there, and no claim is deleted under a Pod.
 pub fn check_claims(effect: &Effect, after: &Server) {
-    if let Effect::CreatePod { body, .. } = effect {
-        let volumes = body["spec"]["volumes"].as_array();
-        for volume in volumes.into_iter().flatten() {
-            if let Some(name) = volume["persistentVolumeClaim"]["claimName"].as_str() {
-                let claim = &after.claims[name];
-                assert_eq!(claim["metadata"]["ownerReferences"][0]["uid"], "set-uid");
-            }
+    if let Effect::CreatePod { name, body, .. } = effect {
+        for claim in claims_of(body).filter(|claim| claim.ends_with(name.as_str())) {
+            let claim = &after.claims[claim];
+            assert_eq!(claim["metadata"]["ownerReferences"][0]["uid"], "set-uid");
         }
     }
     if let Effect::DeleteClaim { target } = effect {

@@ -118,6 +118,7 @@ impl World {
                 .any(|o| o["controller"] == true)
         };
         let decode = |pod: &Object| -> Arc<Pod> { Arc::new(Pod::deserialize(&**pod).unwrap()) };
+        let awaited: Vec<String> = self.view.values().flat_map(|pod| awaited(pod)).collect();
         let decode_revision = |r: &Object| Arc::new(Revision::deserialize(&**r).unwrap());
         let (revisions, orphan_revisions) = self
             .server
@@ -138,7 +139,12 @@ impl World {
                 .server
                 .claims
                 .values()
-                .filter(|claim| self.is_ours(claim))
+                .filter(|claim| {
+                    self.is_ours(claim)
+                        || awaited
+                            .iter()
+                            .any(|name| claim["metadata"]["name"] == **name)
+                })
                 .map(|c| Arc::new(Claim::deserialize(&**c).unwrap()))
                 .collect(),
             nodes: Vec::new(),
@@ -310,6 +316,14 @@ impl World {
         let uid = |p: &Object| p["metadata"]["uid"].as_str().map(str::to_owned);
         self.server.pods.values().filter_map(uid).collect()
     }
+}
+
+/// Names of the claims that a Pod cannot start without.
+fn awaited(pod: &Value) -> Vec<String> {
+    let pod: Pod = Pod::deserialize(pod).unwrap();
+    pod.awaited_claims()
+        .map(|(_, claim)| claim.to_owned())
+        .collect()
 }
 
 /// A plan with nothing to write is the same until it says to look again: `planner::Memo` answers

@@ -161,6 +161,14 @@ impl Controller {
         self.sets.cache.subscribe(asks(&self.asked));
         self.pods.cache.subscribe(asks_owned(&self.asked, true));
         self.claims.cache.subscribe(asks_owned(&self.asked, false));
+        let asked = Arc::clone(&self.asked);
+        self.claims.cache.subscribe(move |change| {
+            // All Pods that could miss it are ours.
+            let mut pods = claim::namesakes(&change.key.name);
+            if change.deleted && pods.any(|pod| pod.starts_with("web-")) {
+                asked.store(true, Ordering::Relaxed);
+            }
+        });
         self.revisions
             .cache
             .subscribe(asks_owned(&self.asked, true));
@@ -246,12 +254,17 @@ impl Controller {
         let uids = self.flights.iter().filter_map(|f| f.step.effect().uid());
         let pods = self.pods.cache.owned(&uid);
         let owners = std::iter::once(&*uid).chain(pods.iter().map(|pod| pod.uid()));
+        let mut claims = self.claims.cache.owned_by_any(owners);
+        let awaited = pods.iter().flat_map(|pod| pod.awaited_claims());
+        claims.extend(awaited.filter_map(|(_, name)| self.claims.cache.get("shop", name)));
+        claims.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+        claims.dedup_by(|a, b| a.name() == b.name());
         let in_flight: BTreeSet<String> = uids.map(str::to_owned).collect();
         Some(Snapshot {
             now,
             set,
             orphans: self.pods.cache.orphans("shop"),
-            claims: self.claims.cache.owned_by_any(owners),
+            claims,
             nodes: Vec::new(),
             pods,
             revisions: self.revisions.cache.owned(&uid),
@@ -295,12 +308,7 @@ impl Controller {
             flight.promise.renew(&promise);
         }
         if snapshot.held.contains_key(CREATION) {
-            effects.retain(|effect| {
-                !matches!(
-                    effect,
-                    Effect::CreatePod { .. } | Effect::CreateClaim { .. }
-                )
-            });
+            effects.retain(|effect| !effect.is_creation());
         }
         rng.shuffle(&mut effects);
         let is_launched = effects.iter().all(Effect::is_step);
@@ -346,13 +354,7 @@ impl Controller {
             request,
             answer,
         } = sent;
-        // As the manager does: a warmer that is refused keeps no Pod from being made.
-        let held_as = if let Effect::CreateWarmer { name, .. } = &effect {
-            name
-        } else {
-            effect.uid().unwrap_or(CREATION)
-        };
-        let held_as = held_as.to_owned();
+        let held_as = effect.held_as();
         match answer {
             Answer::Object(object) => {
                 self.learn(&request, &object);
@@ -365,8 +367,7 @@ impl Controller {
             Answer::Stale => {
                 if let Effect::CreateClaim { name, .. } = &effect {
                     let held_as = claim::held_as(name);
-                    self.holds
-                        .failed(&key(), &held_as, "there is one already", None);
+                    self.holds.failed(&key(), &held_as, claim::EXISTS, None);
                 }
                 self.stale(now);
             }
@@ -431,14 +432,7 @@ impl Controller {
         if let Some(until) = until.and_then(|until| SignedDuration::try_from(until).ok()) {
             self.again(now + until);
         }
-        let mut outcome = Outcome::default();
-        for (uid, error) in held.into_iter().filter(|(uid, _)| !claim::is_held_as(uid)) {
-            let failed = match uid.as_str() {
-                CREATION => &mut outcome.scale_error,
-                _ => &mut outcome.update_error,
-            };
-            failed.get_or_insert(error);
-        }
+        let outcome = Outcome::of(held);
         let generation = pass.set.generation.unwrap_or_default();
         let status = with_outcome(pass.status.clone(), &outcome, generation, now);
         if status == pass.old {
@@ -462,9 +456,9 @@ impl Controller {
     }
 
     /// What a pass would come to now.
-    pub(crate) fn plan(&mut self, now: Timestamp) -> Option<(Plan, Arc<CloneSet>)> {
+    pub(crate) fn plan(&mut self, now: Timestamp) -> Option<(Plan, Arc<CloneSet>, Vec<Arc<Pod>>)> {
         let set = self.sets.cache.get("shop", "web")?;
         let snapshot = self.snapshot(now, 100)?;
-        Some((planner::clone_set::plan(&snapshot), set))
+        Some((planner::clone_set::plan(&snapshot), set, snapshot.pods))
     }
 }

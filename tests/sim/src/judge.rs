@@ -11,7 +11,7 @@ use apis::lifecycle::Lifecycle;
 use apis::update_strategy::{PodUpdatePolicy, UpdateStrategyType};
 use model::hooks;
 use model::object::Object;
-use model::server::Server;
+use model::server::{Server, claims_of};
 use model::watchdog::{check_claims, is_active, is_ready, serves};
 use planner::effect::{Request, Resource, Verb};
 use planner::pod::Gate;
@@ -89,6 +89,10 @@ pub(crate) struct Judge {
     doomed: BTreeSet<String>,
     /// The revision that the partition keeps Pods at, by what was rightly reported.
     pub(crate) current: Option<String>,
+    /// Names of claims that somebody deleted.
+    pub(crate) taken: BTreeSet<String>,
+    /// Claims of somebody else, by names that we would use.
+    pub(crate) foreign: Vec<Object>,
     /// Two processes act at once: neither can know what the other one does.
     pub(crate) is_blurred: bool,
     /// Claims (UID) that one of two processes handed to somebody (UID) under a Pod that the other
@@ -133,11 +137,7 @@ impl Judge {
         let rolling = s.set.strategy == UpdateStrategyType::RollingUpdate;
         let partition = budget::partition(s.set.partition, replicas);
         let partition = if rolling { partition } else { 0 };
-        // Nothing can be made from a template that is forgotten. Two processes at once may forget
-        // one that only the other knows to be the current one.
-        let is_lost = |name: &String| !server.revisions.contains_key(name);
-        let is_first = |name: &String| *name == update || is_lost(name);
-        let is_first = self.current.as_ref().is_none_or(is_first);
+        let is_first = self.current.as_ref().is_none_or(|name| *name == update);
         let kept = if is_first { 0 } else { partition };
         let there = self.updated(server, &update_hash);
         let is_selected = |p: &&Arc<Pod>| p.labels().get("app").is_some_and(|app| app == "web");
@@ -169,7 +169,9 @@ impl Judge {
     fn check_counts(plan: &Plan, active: &[&Arc<Pod>], update_hash: &str) {
         let status = &plan.status;
         // A template that is not recorded yet leaves the counts as they were.
-        if plan.effects.iter().any(writes_revision) {
+        // Nor is anything counted by whoever knows only an older spec than another process does.
+        let is_behind = plan.effects.is_empty() && plan.pods.is_empty();
+        if is_behind || plan.effects.iter().any(writes_revision) {
             return;
         }
         let count = |holds: &dyn Fn(&Pod) -> bool| {
@@ -279,7 +281,7 @@ impl Judge {
         self.observe(server, true);
         self.check_owner(effect, request.verb, before, server);
         // Another process may delete a claim that only this one has a use for.
-        if !self.is_blurred {
+        if !self.is_blurred && !self.lost_claims_to_others(effect) {
             check_claims(effect, server);
         }
         if let (Some(lifecycle), Some(before)) = (&promise.lifecycle, before) {
@@ -324,7 +326,10 @@ impl Judge {
     /// No claim goes that a Pod stands on.
     pub(crate) fn check_claim(&self, name: &str, claim: &Value, is_gone: bool, server: &Server) {
         // Another process may delete a claim that only this one has a use for.
-        if self.is_blurred || (!is_gone && claim["metadata"]["deletionTimestamp"].is_null()) {
+        if self.is_blurred || self.taken.contains(name) {
+            return;
+        }
+        if !is_gone && claim["metadata"]["deletionTimestamp"].is_null() {
             return;
         }
         let heir = self.disputed.get(uid(claim));
@@ -343,6 +348,31 @@ impl Judge {
                 let entry = (uid(claim).to_owned(), owner(claim).to_owned());
                 self.disputed.extend([entry]);
             }
+        }
+    }
+
+    /// Whether it makes a Pod whose claims somebody took away, which we need not know yet.
+    fn lost_claims_to_others(&self, effect: &Effect) -> bool {
+        let Effect::CreatePod { body, .. } = effect else {
+            return false;
+        };
+        claims_of(body).any(|claim| self.taken.contains(claim))
+    }
+
+    /// At rest every Pod has its claims, and what is somebody else's is as they made it.
+    pub(crate) fn check_rest(&self, server: &Server) {
+        for (name, pod) in &server.pods {
+            if is_ours(pod) && is_active(pod) {
+                let is_lost = |claim: &&str| !server.claims.contains_key(*claim);
+                let lost = claims_of(pod).find(is_lost);
+                assert_eq!(lost, None, "no rest: Pod {name} waits for a claim");
+            }
+        }
+        for claim in &self.foreign {
+            let name = claim["metadata"]["name"].as_str().unwrap_or_default();
+            let there = server.claims.get(name);
+            let same = there.is_some_and(|there| there.is(claim));
+            assert!(same, "not ours: claim {name} was written to");
         }
     }
 
@@ -415,11 +445,7 @@ fn owner(claim: &Value) -> &str {
 /// The Pod of ours that stands on the claim called `name`.
 fn user<'a>(name: &str, server: &'a Server) -> Option<&'a Object> {
     let mut pods = server.pods.values().filter(|p| is_ours(p) && is_active(p));
-    pods.find(|pod| {
-        let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
-        let mut claims = volumes.map(|v| &v["persistentVolumeClaim"]["claimName"]);
-        claims.any(|claim| *claim == name)
-    })
+    pods.find(|pod| claims_of(pod).any(|claim| claim == name))
 }
 
 fn images(pod: &Value) -> Vec<&Value> {

@@ -29,11 +29,16 @@ struct Trouble {
     rivals: bool,
     calls: bool,
     nodes: bool,
+    claims: bool,
+    records: bool,
 }
 
 impl Trouble {
-    fn any(rng: &mut Rng) -> Self {
+    /// What came later is drawn from `more`, a seed of its own: the other lives stay as they are.
+    fn any(rng: &mut Rng, more: &mut Rng) -> Self {
         Self {
+            claims: more.u32(..3) == 0,
+            records: more.u32(..6) == 0,
             edits: rng.u32(..8) > 0,
             others: rng.bool(),
             watches: rng.bool(),
@@ -53,6 +58,8 @@ impl Trouble {
             rivals: false,
             calls: false,
             nodes: false,
+            claims: false,
+            records: false,
         }
     }
 }
@@ -72,6 +79,8 @@ pub(crate) struct Life<'a> {
     /// own: the others stay as they are.
     owners: Option<Rng>,
     cpus: Option<Rng>,
+    /// For what came later: see [`Trouble::any`].
+    more: Rng,
     mutation: Mutation,
     effects_max: usize,
     trouble: Trouble,
@@ -105,6 +114,7 @@ impl<'a> Life<'a> {
             rng,
             owners,
             cpus,
+            more: Rng::with_seed(seed.rotate_left(32)),
             mutation,
             effects_max,
             trouble: Trouble::none(),
@@ -119,7 +129,7 @@ impl<'a> Life<'a> {
         if self.rng.u32(..6) == 0 {
             self.quietly();
         } else {
-            self.trouble = Trouble::any(&mut self.rng);
+            self.trouble = Trouble::any(&mut self.rng, &mut self.more);
             let trouble = self.trouble;
             self.world.tell(|| format!("{trouble:?}"));
             let steps = self.rng.usize(40..240);
@@ -173,6 +183,7 @@ impl<'a> Life<'a> {
                 if t.others {
                     self.rarely();
                 }
+                self.take_away();
                 if self.world.is_rich {
                     self.others_of_rich();
                 }
@@ -198,6 +209,20 @@ impl<'a> Life<'a> {
             && rng.u32(..3) == 0
         {
             users::move_cpus(&mut self.world, rng);
+        }
+    }
+
+    /// Somebody deletes what Pods stand on.
+    fn take_away(&mut self) {
+        if self.trouble.claims && self.world.is_rich && self.more.u32(..4) == 0 {
+            let passes = self.processes.iter().filter_map(|p| p.pass.as_ref());
+            let steps = passes.flat_map(|pass| &pass.steps).map(Step::effect);
+            let due = steps.filter(|effect| matches!(effect, Effect::CreateClaim { .. }));
+            let due: Vec<String> = due.map(|effect| effect.name().to_owned()).collect();
+            users::disturb_claims(&mut self.world, &due, &mut self.more);
+        }
+        if self.trouble.records && self.more.u32(..8) == 0 {
+            users::disturb_records(&mut self.world, &mut self.more);
         }
     }
 

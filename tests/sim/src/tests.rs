@@ -44,6 +44,8 @@ fn a_current_revision_by_head_count_is_found() {
 fn lives_that_failed_once_are_lived_to_their_end() {
     let clock = clock();
     let lives = [
+        (3_364, "the record of the current revision was forgotten"),
+        (7_201, "a claim was gone before its Pod had started"),
         (20_084, "an image was taken back before its kubelet saw it"),
         (
             21_123,

@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) judge: Judge,
     /// The set has more than images.
     pub(crate) is_rich: bool,
+    /// Whoever owns the hooks does nothing.
+    pub(crate) is_owner_silent: bool,
     /// Nodes whose kubelet does nothing.
     pub(crate) silent: BTreeSet<&'static str>,
     /// Pods in which the kubelet had nothing to do, in this version.
@@ -61,6 +63,7 @@ impl World {
             journal: Vec::new(),
             judge: Judge::default(),
             is_rich: false,
+            is_owner_silent: false,
             silent: BTreeSet::new(),
             idle: BTreeMap::new(),
             writes: BTreeMap::new(),
@@ -212,6 +215,9 @@ impl World {
         let changed = match pod["spec"]["nodeName"].as_str() {
             None => {
                 let node = NODES[rng.usize(..NODES.len())];
+                if !self.server.has_claims(name) {
+                    return false;
+                }
                 self.server.bind(name, node).is_ok()
             }
             Some(node) if self.silent.contains(node) => return false,
@@ -230,15 +236,22 @@ impl World {
     /// Whoever owns the hooks does what the state of each Pod asks of it. Returns whether there was
     /// anything to do.
     pub(crate) fn owner_acts(&mut self, name: &str) -> bool {
-        let lifecycle = Option::deserialize(&self.set["spec"]["lifecycle"]);
-        let lifecycle: Option<Lifecycle> = lifecycle.expect("the simulation writes sound specs");
-        let lifecycle = lifecycle.unwrap_or_default();
+        if self.is_owner_silent {
+            return false;
+        }
+        let lifecycle = self.lifecycle();
         let acted = hooks::owner_acts_on(&lifecycle, &mut self.server, name);
         if acted {
             self.absorb();
             self.tell(|| format!("OWNER of hooks {name}"));
         }
         acted
+    }
+
+    pub(crate) fn lifecycle(&self) -> Lifecycle {
+        let lifecycle = Option::deserialize(&self.set["spec"]["lifecycle"]);
+        let lifecycle: Option<Lifecycle> = lifecycle.expect("the simulation writes sound specs");
+        lifecycle.unwrap_or_default()
     }
 
     /// The garbage collector comes by.

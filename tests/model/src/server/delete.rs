@@ -81,12 +81,9 @@ impl Server {
         for name in lost {
             self.delete(Resource::Claims, &name, &json!({}));
         }
+        // Of Pods without a node the scheduler sees to it that they have their claims.
         let uses = |pod: &Value, claim: &str| {
-            let volumes = pod["spec"]["volumes"].as_array();
-            volumes
-                .into_iter()
-                .flatten()
-                .any(|v| v["persistentVolumeClaim"]["claimName"] == claim)
+            pod["spec"]["nodeName"].is_string() && claims_of(pod).any(|name| name == claim)
         };
         let is_free = |claim: &&Object| {
             claim["metadata"]["deletionTimestamp"].is_string()
@@ -98,6 +95,12 @@ impl Server {
         }
         free
     }
+}
+
+/// The claims that are volumes of a Pod.
+pub fn claims_of(pod: &Value) -> impl Iterator<Item = &str> {
+    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str())
 }
 
 /// How long to wait for the kubelet; None for what has none.

@@ -1,7 +1,9 @@
 //! How a run comes to rest, and where it has to stand then.
 
 use jiff::SignedDuration;
-use model::watchdog::serves;
+use model::hooks;
+use model::watchdog::{is_active, serves};
+use planner::reason::Reason;
 use serde_json::Value;
 
 use super::{Life, Trouble};
@@ -34,11 +36,47 @@ impl Life<'_> {
         self.trouble = Trouble::none();
         self.one_process();
         users::calm(&mut self.world, &mut self.rng);
+        if self.world.is_rich && self.more.u32(..3) == 0 {
+            self.without_owner();
+        }
         self.settle();
         self.check_partition();
         users::finish(&mut self.world);
         self.settle();
         self.check_end();
+    }
+
+    /// Whoever owns the hooks never answers: that is a rest too. What they hold stays as it is, and
+    /// says why.
+    fn without_owner(&mut self) {
+        self.world.is_owner_silent = true;
+        self.world.tell(|| "the owner of hooks is silent".into());
+        self.settle();
+        let now = self.world.server.now;
+        let lifecycle = self.world.lifecycle();
+        let Some((plan, _, pods)) = self.processes[0].plan(now) else {
+            panic!("no rest: the set is not in the cache")
+        };
+        for (place, reason) in &plan.pods {
+            let name = pods[*place].name();
+            let pod: &Value = &self.world.server.pods[name];
+            if is_active(pod) && hooks::is_waited_for(&lifecycle, pod) {
+                assert_eq!(reason.as_str(), "WaitingHook", "end: {reason} of {pod}");
+            }
+            // Not `Patched`: whether an edit by hand that was taken back had an effect is not known where
+            // the kubelet has seen it, so such a Pod waits for its containers until the next update.
+            let is_under_way = matches!(
+                reason,
+                Reason::Draining
+                    | Reason::WaitingGrace
+                    | Reason::WaitingKubelet
+                    | Reason::Resizing
+                    | Reason::WaitingClaim { .. }
+                    | Reason::BackingOff { .. }
+            );
+            assert!(!is_under_way, "end: stays {reason} without an owner: {pod}");
+        }
+        self.world.is_owner_silent = false;
     }
 
     fn check_partition(&mut self) {
@@ -47,6 +85,12 @@ impl Life<'_> {
             return;
         }
         let replicas = self.world.set["spec"]["replicas"].as_u64();
+        let current = self.world.set["status"]["currentRevision"].as_str();
+        if current.is_some_and(|name| !self.world.server.revisions.contains_key(name)) {
+            // Nothing can be made of what nobody remembers, or go back to it.
+            assert!(active.len() as u64 <= replicas.unwrap_or_default());
+            return;
+        }
         let status = &self.world.set["status"];
         // A count that has never been anything but 0 is not written.
         let updated = Some(status["updatedReplicas"].as_u64().unwrap_or_default());
@@ -149,7 +193,8 @@ impl Life<'_> {
         self.deliver_all();
         self.advance(SignedDuration::from_secs(20));
         let now = self.world.server.now;
-        let Some((plan, set)) = self.processes[0].plan(now) else {
+        self.world.judge.check_rest(&self.world.server);
+        let Some((plan, set, _)) = self.processes[0].plan(now) else {
             panic!("no rest: the set is not in the cache")
         };
         self.world.tell(|| format!("rest: {:?}", plan.pods));
