@@ -43,8 +43,10 @@ build: ## Build the manager and the webhook for release
 
 .PHONY: crds
 crds: ## Write config/crd from the types in apis/
-	@yaml=$$(cargo run --quiet --locked -p apis --bin crdgen) && \
-		printf '%s\n' "$$yaml" > config/crd/apps.kruise.io_clonesets.yaml
+	@for plural in clonesets sidecarsets; do \
+		yaml=$$(cargo run --quiet --locked -p apis --bin crdgen $$plural) && \
+		printf '%s\n' "$$yaml" > config/crd/apps.kruise.io_$$plural.yaml || exit 1; \
+	done
 
 .PHONY: image
 image: ## Build the container images IMG and WEBHOOK_IMG with docker

@@ -12,6 +12,7 @@ use crate::names;
 mod changes;
 mod clone_set;
 mod form;
+mod sidecar_set;
 
 /// Annotation on objects in `v1alpha1`: how the object was said in `v1beta1`.
 pub const FORM_V1BETA1: &str = "apps.kruise.io/v1beta1-form";
@@ -63,7 +64,7 @@ pub enum Unknown {
     #[error("apiVersion {0:?} is not known: use apps.kruise.io/v1beta1 or apps.kruise.io/v1alpha1")]
     Version(String),
     /// A kind without versions.
-    #[error("kind {0:?} is not known: only CloneSet is converted")]
+    #[error("kind {0:?} is not known: only CloneSet and SidecarSet are converted")]
     Kind(String),
 }
 
@@ -79,6 +80,7 @@ pub fn convert(mut object: Value, to: Version) -> Result<Value, Unknown> {
     let from = Version::of(text("apiVersion"))?;
     let kind = match text("kind") {
         "CloneSet" => &clone_set::KIND,
+        "SidecarSet" => &sidecar_set::KIND,
         other => return Err(Unknown::Kind(other.to_owned())),
     };
     if from != to {

@@ -5,7 +5,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     WebhookConversion,
 };
 use kube::CustomResourceExt;
-use kube::core::crd::merge_crds;
+use kube::core::crd::{MergeError, merge_crds};
 
 /// The Service that converts objects, and its namespace, as `config/webhook` has them.
 pub const CONVERTED_BY: (&str, &str) = ("insitu-webhook", "insitu-system");
@@ -16,8 +16,25 @@ pub const CONVERT_PATH: &str = "/convert";
 ///
 /// # Errors
 /// When the versions do not describe one kind.
-pub fn clone_set() -> Result<CustomResourceDefinition, kube::core::crd::MergeError> {
-    let versions = vec![crate::CloneSet::crd(), crate::v1alpha1::CloneSet::crd()];
+pub fn clone_set() -> Result<CustomResourceDefinition, MergeError> {
+    merged(vec![
+        crate::CloneSet::crd(),
+        crate::v1alpha1::CloneSet::crd(),
+    ])
+}
+
+/// SidecarSet in both of its versions; `v1beta1` is stored.
+///
+/// # Errors
+/// When the versions do not describe one kind.
+pub fn sidecar_set() -> Result<CustomResourceDefinition, MergeError> {
+    merged(vec![
+        crate::SidecarSet::crd(),
+        crate::v1alpha1::sidecar_set::SidecarSet::crd(),
+    ])
+}
+
+fn merged(versions: Vec<CustomResourceDefinition>) -> Result<CustomResourceDefinition, MergeError> {
     let mut merged = merge_crds(versions, "v1beta1")?;
     merged.spec.conversion = Some(conversion());
     Ok(merged)

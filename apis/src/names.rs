@@ -81,3 +81,46 @@ pub const WARMER_LABEL: &str = "apps.kruise.io/image-warmer-of";
 /// Label on custom resources: `Always` refuses their deletion, `Cascading` refuses it while they
 /// have replicas.
 pub const DELETE_PROTECTION_LABEL: &str = "policy.kruise.io/delete-protection";
+
+/// Annotation on Pods: what each SidecarSet injected, see [`crate::sidecar_set::record`]. On a
+/// SidecarSet and on its revisions, as OpenKruise wrote them: the hash itself.
+pub const SIDECAR_HASH_ANNOTATION: &str = "kruise.io/sidecarset-hash";
+
+/// The same with hashes that do not depend on images.
+pub const SIDECAR_HASH_WITHOUT_IMAGE_ANNOTATION: &str = "kruise.io/sidecarset-hash-without-image";
+
+/// Annotation on Pods: names of the SidecarSets that were injected, sorted, with commas between.
+pub const SIDECAR_LIST_ANNOTATION: &str = "kruise.io/sidecarset-injected-list";
+
+/// Annotation on Pods: which of two twins works, by the name of the sidecar.
+pub const WORKING_TWIN_ANNOTATION: &str = "kruise.io/sidecarset-working-hotupgrade-container";
+
+/// Annotations on Pods: the version of a twin; the name of the container follows.
+pub const TWIN_VERSION_PREFIX: &str = "version.sidecarset.kruise.io/";
+
+/// Annotations on Pods: the version of the other twin; the name of the container follows.
+pub const TWIN_OTHER_VERSION_PREFIX: &str = "versionalt.sidecarset.kruise.io/";
+
+/// Environment variable of an injected container; it tells it from the Pod's own.
+pub const INJECTED_ENV: &str = "IS_INJECTED";
+
+/// Environment variable of a twin: its [`TWIN_VERSION_PREFIX`].
+pub const TWIN_VERSION_ENV: &str = "SIDECARSET_VERSION";
+
+/// Environment variable of a twin: its [`TWIN_OTHER_VERSION_PREFIX`].
+pub const TWIN_OTHER_VERSION_ENV: &str = "SIDECARSET_VERSION_ALT";
+
+/// Annotation on a SidecarSet: `true` makes it stand in for [`CANARY_BASE_ANNOTATION`].
+pub const CANARY_ANNOTATION: &str = "apps.kruise.io/sidecarset-canary";
+
+/// Annotation on a SidecarSet: for which one it stands in, for Pods that both select.
+pub const CANARY_BASE_ANNOTATION: &str = "apps.kruise.io/sidecarset-base";
+
+/// Label on ControllerRevisions: the SidecarSet they belong to.
+pub const SIDECAR_SET_LABEL: &str = "kruise.io/sidecarset-name";
+
+/// Label on ControllerRevisions, and on SidecarSets in `v1alpha1`: `spec.customVersion`.
+pub const CUSTOM_VERSION_LABEL: &str = "apps.kruise.io/sidecarset-custom-version";
+
+/// Label on namespaces: their name.
+pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";

@@ -18,6 +18,8 @@ use crate::lifecycle::Lifecycle;
 use crate::schema::{self, DEADLINE_TOO_SHORT};
 use crate::update_strategy::{PriorityStrategy, ScatterTerm};
 
+pub mod sidecar_set;
+
 /// As [`crate::CloneSetSpec`], with a flat `updateStrategy`; claims are reused unless
 /// `disablePVCReuse` says otherwise.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,9 @@ use std::fmt;
 use std::ops::Deref;
 
 pub mod clone_set;
+pub mod sidecar_set;
 mod template;
+mod terms;
 
 /// One thing that is wrong with an object: where, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub enum FieldErrorKind {
 }
 
 impl FieldError {
-    fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             path: path.into(),
             message: message.into(),

@@ -8,13 +8,15 @@ use crate::tree::{below, output, read};
 
 #[test]
 fn the_crds_are_what_the_types_say() {
-    let mut crdgen = Command::new(env!("CARGO"));
-    crdgen.args([
-        "run", "--quiet", "--locked", "-p", "apis", "--bin", "crdgen",
-    ]);
-    let expected = output(&mut crdgen);
-    let path = "config/crd/apps.kruise.io_clonesets.yaml";
-    assert!(read(path) == expected, "{path} is out of date: make crds");
+    for plural in ["clonesets", "sidecarsets"] {
+        let mut crdgen = Command::new(env!("CARGO"));
+        crdgen.args([
+            "run", "--quiet", "--locked", "-p", "apis", "--bin", "crdgen", plural,
+        ]);
+        let expected = output(&mut crdgen);
+        let path = format!("config/crd/apps.kruise.io_{plural}.yaml");
+        assert!(read(&path) == expected, "{path} is out of date: make crds");
+    }
 }
 
 #[test]

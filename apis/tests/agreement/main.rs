@@ -15,6 +15,7 @@ use crate::random::Random;
 mod cases;
 mod random;
 mod schema;
+mod sidecar_sets;
 mod versions;
 
 /// What only the manager can refuse, and why the schema cannot: a part of the field's path.

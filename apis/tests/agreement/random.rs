@@ -100,6 +100,39 @@ impl Random {
         object.into()
     }
 
+    /// A spec of a SidecarSet; most of them with a selector that selects something.
+    pub(crate) fn sidecar_spec(&mut self, schema: &Value) -> Value {
+        let mut spec = self.value(schema);
+        if spec.is_object() && self.below(8) != 0 {
+            spec["selector"] = json!({"matchLabels": {"app": "web"}});
+            let rich = self.below(3) == 0;
+            if !rich {
+                let spec = spec.as_object_mut().unwrap();
+                spec.retain(|field, _| !["volumes", "patchPodMetadata"].contains(&&**field));
+            }
+            for list in ["containers", "initContainers"] {
+                let Some(containers) = spec[list].as_array_mut() else {
+                    spec.as_object_mut().unwrap().remove(list);
+                    continue;
+                };
+                if !rich {
+                    containers.truncate(2);
+                }
+                for (i, container) in containers.iter_mut().enumerate() {
+                    if let Some(container) = container.as_object_mut() {
+                        container.insert("name".into(), format!("{}-{i}", &list[..1]).into());
+                        container.insert("image".into(), "x:1".into());
+                        if !rich {
+                            container.remove("transferEnv");
+                            container.remove("resourcesPolicy");
+                        }
+                    }
+                }
+            }
+        }
+        spec
+    }
+
     /// Now and then a text, such as people write where a number or a truth is meant.
     pub(crate) fn text(&mut self) -> Option<Value> {
         let texts = ["", "true", "false", "5", "007", "-1", "40%", "99999999999"];

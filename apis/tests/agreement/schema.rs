@@ -31,6 +31,9 @@ pub(crate) fn verdict(schema: &Value, value: &Value) -> Result<(), String> {
             "minLength" => value
                 .as_str()
                 .is_none_or(|s| s.chars().count() as u64 >= rule.as_u64().unwrap()),
+            "maxLength" => value
+                .as_str()
+                .is_none_or(|s| s.chars().count() as u64 <= rule.as_u64().unwrap()),
             "maxItems" => value
                 .as_array()
                 .is_none_or(|a| a.len() as u64 <= rule.as_u64().unwrap()),
@@ -49,6 +52,12 @@ pub(crate) fn verdict(schema: &Value, value: &Value) -> Result<(), String> {
                 let list = value.as_array().unwrap();
                 list.iter().enumerate().all(|(i, v)| !list[..i].contains(v))
             }
+            "x-kubernetes-list-type" if rule == "map" => {
+                let list = value.as_array().unwrap();
+                let named = |a: &Value, b: &Value| a["name"] == b["name"];
+                (0..list.len()).all(|i| !list[..i].iter().any(|other| named(other, &list[i])))
+            }
+            "x-kubernetes-list-map-keys" => *rule == serde_json::json!(["name"]),
             "x-kubernetes-validations" => {
                 let mut rules = rule.as_array().unwrap().iter();
                 rules.all(|r| cel(r["rule"].as_str().unwrap(), value))
@@ -135,7 +144,16 @@ fn cel(rule: &str, value: &Value) -> bool {
     let number = |key: &str| value[key].as_i64();
     let filled = |key: &str| value[key].as_array().is_some_and(|list| !list.is_empty());
     let never = i64::from(i32::MAX);
-    if rule.contains("weightPriority") {
+    let text = |key: &str| value[key].as_str().is_some_and(|text| !text.is_empty());
+    if rule.contains("initContainers") {
+        filled("containers") || filled("initContainers")
+    } else if rule.contains("revisionName") {
+        text("revisionName") || text("customVersion")
+    } else if rule.contains("self.partition == 0") {
+        let (partition, selector) = (&value["partition"], &value["selector"]);
+        let beside = !partition.is_null() && !selector.is_null() && *partition != 0;
+        !beside || value["type"] == "NotUpdate"
+    } else if rule.contains("weightPriority") {
         !(filled("weightPriority") && filled("orderPriority"))
     } else if rule.contains("InPlaceOnly") {
         let zero = |text: &str| {

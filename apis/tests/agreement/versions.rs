@@ -18,7 +18,7 @@ pub(crate) fn schema(version: Version) -> Value {
     crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"].clone()
 }
 
-fn other(version: Version) -> Version {
+pub(crate) fn other(version: Version) -> Version {
     match version {
         Version::V1Alpha1 => Version::V1Beta1,
         Version::V1Beta1 => Version::V1Alpha1,
@@ -52,7 +52,7 @@ fn random(version: Version, schema: &Value, seed: u64) -> Value {
 
 /// What the API server does with a converted object: fields of the spec that the version does not
 /// know are dropped.
-fn pruned(mut object: Value, schema: &Value) -> Value {
+pub(crate) fn pruned(mut object: Value, schema: &Value) -> Value {
     prune(&mut object["spec"], schema);
     object
 }
@@ -134,7 +134,7 @@ fn clients_that_take_turns_lose_nothing_of_one_anothers() {
     }
 }
 
-fn without_forms(mut object: Value) -> Value {
+pub(crate) fn without_forms(mut object: Value) -> Value {
     if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
         annotations.remove(FORM_V1ALPHA1);
         annotations.remove(FORM_V1BETA1);

@@ -3,17 +3,14 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::core::Selector;
 use serde_json::Value;
 
 use super::{Checks, ClaimTemplate, Priority, ROLLING, Warm};
 use crate::clone_set::{CloneSetSpec, ScaleStrategy};
 use crate::int_or_percent::IntOrPercent;
-use crate::schema::{
-    DEADLINE_TOO_SHORT, ROLLBACK_WITHOUT_DEADLINE, SURGE_IN_PLACE_ONLY, TERMS_MAX,
-};
+use crate::schema::{DEADLINE_TOO_SHORT, ROLLBACK_WITHOUT_DEADLINE, SURGE_IN_PLACE_ONLY};
 use crate::update_strategy::{PodUpdatePolicy, PriorityStrategy, RollingUpdate, ScatterTerm};
-use crate::validation::FieldError;
+use crate::validation::{FieldError, terms};
 
 /// OpenKruise's word for "never".
 const NEVER: i32 = i32::MAX;
@@ -21,13 +18,6 @@ const NEVER: i32 = i32::MAX;
 impl Checks<'_> {
     fn refuse(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.errors.push(FieldError::invalid(path, message));
-    }
-
-    /// Each term costs a look at every Pod, so there is an end to them.
-    fn terms(&mut self, path: &str, count: usize) {
-        if count > TERMS_MAX as usize {
-            self.refuse(path, format!("has {count} terms; use at most {TERMS_MAX}"));
-        }
     }
 
     pub(super) fn max_surge(&mut self, rolling: &RollingUpdate) -> IntOrPercent {
@@ -98,78 +88,11 @@ impl Checks<'_> {
     }
 
     pub(super) fn priority(&mut self, strategy: Option<&PriorityStrategy>) -> Priority {
-        let path = format!("{ROLLING}.priorityStrategy");
-        let Some(strategy) = strategy else {
-            return Priority::default();
-        };
-        if !strategy.weight_priority.is_empty() && !strategy.order_priority.is_empty() {
-            self.refuse(
-                &path,
-                "has weightPriority and orderPriority; use one of them",
-            );
-        }
-        self.terms(
-            &format!("{path}.weightPriority"),
-            strategy.weight_priority.len(),
-        );
-        self.terms(
-            &format!("{path}.orderPriority"),
-            strategy.order_priority.len(),
-        );
-        let mut priority = Priority::default();
-        for (i, term) in strategy.weight_priority.iter().enumerate() {
-            let path = format!("{path}.weightPriority[{i}]");
-            if !(0..=100).contains(&term.weight) {
-                let weight = term.weight;
-                self.refuse(
-                    format!("{path}.weight"),
-                    format!("{weight} is not within 0 to 100"),
-                );
-            }
-            match Selector::try_from(term.match_selector.clone()) {
-                Ok(selector) if selector.selects_all() => {
-                    self.refuse(
-                        format!("{path}.matchSelector"),
-                        "is empty and matches every Pod",
-                    );
-                }
-                Ok(selector) => {
-                    priority
-                        .weights
-                        .push((u32::try_from(term.weight).unwrap_or_default(), selector));
-                }
-                Err(error) => self.refuse(format!("{path}.matchSelector"), error.to_string()),
-            }
-        }
-        for (i, term) in strategy.order_priority.iter().enumerate() {
-            if term.ordered_key.is_empty() {
-                self.refuse(
-                    format!("{path}.orderPriority[{i}].orderedKey"),
-                    "is empty; name a label",
-                );
-            }
-            priority.order.push(term.ordered_key.clone());
-        }
-        priority
+        terms::priority(self.errors, ROLLING, strategy)
     }
 
-    pub(super) fn scatter(&mut self, terms: &[ScatterTerm]) -> Vec<(String, String)> {
-        self.terms(&format!("{ROLLING}.scatterStrategy"), terms.len());
-        let terms = terms.get(..TERMS_MAX as usize).unwrap_or(terms);
-        let mut pairs = Vec::new();
-        for (i, term) in terms.iter().enumerate() {
-            let path = format!("{ROLLING}.scatterStrategy[{i}]");
-            let pair = (term.key.clone(), term.value.clone());
-            if term.key.is_empty() {
-                self.refuse(format!("{path}.key"), "is empty; name a label");
-            }
-            if pairs.contains(&pair) {
-                self.refuse(path, format!("{}={} is listed twice", term.key, term.value));
-            } else {
-                pairs.push(pair);
-            }
-        }
-        pairs
+    pub(super) fn scatter(&mut self, scatter: &[ScatterTerm]) -> Vec<(String, String)> {
+        terms::scatter(self.errors, ROLLING, scatter)
     }
 
     pub(super) fn resize_deadline(&mut self, rolling: &RollingUpdate) -> Option<u32> {

@@ -1,0 +1,428 @@
+//! Checks of a SidecarSet's containers. What a Pod's own rules say of a container is checked in
+//! part only: the rest is said when the first Pod is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use crate::schema::{CONTAINER_NAME_MAX, TERMS_MAX};
+use crate::sidecar_set::container::{
+    Expressions, PodInjectPolicy, SharePolicy, ShareType, SidecarContainer, TargetMode,
+    TransferEnv, UpgradeType,
+};
+use crate::sidecar_set::expression::{Expression, Variable};
+use crate::sidecar_set::white_list::expression;
+use crate::validation::{FieldError, terms};
+
+/// A container to inject.
+#[derive(Clone, Debug)]
+pub struct Sidecar {
+    /// Its name; its twins have a suffix.
+    pub name: String,
+    /// The container, without the fields beside it.
+    pub body: Map<String, Value>,
+    /// Where it is put.
+    pub place: Place,
+    /// Whether it is restarted when it ends, as one of `initContainers`.
+    pub is_native: bool,
+    /// With HotUpgrade: about its twin.
+    pub hot: Option<Hot>,
+    /// Whether it mounts what the Pod's own containers mount.
+    pub share_mounts: Share,
+    /// Whether it has their block devices.
+    pub share_devices: Share,
+    /// Variables that are taken over.
+    pub transfer_env: Vec<Transfer>,
+    /// Cpu and memory, computed.
+    pub resources: Option<Resources>,
+}
+
+/// Where a container is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Ahead of the Pod's own.
+    Before,
+    /// Behind the Pod's own.
+    After,
+}
+
+/// The twin that does nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hot {
+    /// Its image.
+    pub empty_image: String,
+}
+
+/// Whether something is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// It is.
+    Enabled,
+    /// It is not.
+    Disabled,
+}
+
+/// Variables that are taken over from one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// From which.
+    pub source: Source,
+    /// Their names, sorted.
+    pub names: Vec<String>,
+}
+
+/// How a container is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// By its name.
+    Container(String),
+    /// The Pod's label of this key has the name.
+    Label(String),
+    /// The Pod's annotation of this key has the name.
+    Annotation(String),
+}
+
+/// `resourcesPolicy`, parsed.
+#[derive(Clone, Debug)]
+pub struct Resources {
+    /// How several containers are one.
+    pub mode: TargetMode,
+    /// Which containers count.
+    pub targets: Regex,
+    /// What is made of their limits.
+    pub limits: Vec<(Variable, Expression)>,
+    /// What is made of their requests.
+    pub requests: Vec<(Variable, Expression)>,
+}
+
+/// In which list of a Pod a container stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum List {
+    Init,
+    Running,
+}
+
+/// Parses both lists, whose names must differ.
+pub(super) struct Lists<'a> {
+    errors: &'a mut Vec<FieldError>,
+    volumes: &'a BTreeMap<String, Value>,
+    names: BTreeSet<String>,
+}
+
+impl<'a> Lists<'a> {
+    pub(super) fn new(
+        errors: &'a mut Vec<FieldError>,
+        volumes: &'a BTreeMap<String, Value>,
+    ) -> Self {
+        Self {
+            errors,
+            volumes,
+            names: BTreeSet::new(),
+        }
+    }
+
+    fn refuse(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.errors.push(FieldError::invalid(path, message));
+    }
+
+    pub(super) fn parse(&mut self, containers: &[SidecarContainer], list: List) -> Vec<Sidecar> {
+        let field = match list {
+            List::Init => "initContainers",
+            List::Running => "containers",
+        };
+        if containers.len() > TERMS_MAX as usize {
+            let count = containers.len();
+            self.refuse(
+                format!("spec.{field}"),
+                format!("has {count} containers; use at most {TERMS_MAX}"),
+            );
+            return Vec::new();
+        }
+        let parse = |(i, container): (usize, &SidecarContainer)| {
+            self.sidecar(&format!("spec.{field}[{i}]"), container, list)
+        };
+        containers.iter().enumerate().map(parse).collect()
+    }
+
+    fn sidecar(&mut self, path: &str, container: &SidecarContainer, list: List) -> Sidecar {
+        let hot = self.hot(path, container);
+        self.name(path, container.text("name"), hot.as_ref());
+        if container.text("image").trim().is_empty() {
+            self.refuse(format!("{path}.image"), "is required; name an image");
+        }
+        self.paths(path, container);
+        let default = match list {
+            List::Init => Place::After,
+            List::Running => Place::Before,
+        };
+        Sidecar {
+            name: container.text("name").to_owned(),
+            body: container.container.clone(),
+            place: match container.pod_inject_policy {
+                None => default,
+                Some(PodInjectPolicy::BeforeAppContainer) => Place::Before,
+                Some(PodInjectPolicy::AfterAppContainer) => Place::After,
+            },
+            is_native: list == List::Init && container.restarts_always(),
+            hot,
+            share_mounts: share(container.share_volume_policy.as_ref()),
+            share_devices: share(container.share_volume_device_policy.as_ref()),
+            transfer_env: self.transfers(path, &container.transfer_env),
+            resources: self.resources(path, container, list),
+        }
+    }
+
+    fn name(&mut self, path: &str, name: &str, hot: Option<&Hot>) {
+        let path = format!("{path}.name");
+        let max = CONTAINER_NAME_MAX as usize - if hot.is_some() { 2 } else { 0 };
+        if name.is_empty() {
+            self.refuse(path, "is required; name the container");
+            return;
+        }
+        if name.len() > max || !is_label(name) {
+            self.refuse(
+                &path,
+                format!(
+                    "{name:?} is not made of at most {max} lower-case letters, digits and dashes, \
+                     with no dash at its ends"
+                ),
+            );
+        }
+        let twins = [format!("{name}-1"), format!("{name}-2")];
+        let also = hot.into_iter().flat_map(|_| &twins);
+        for name in also.map(String::as_str).chain([name]) {
+            if !self.names.insert(name.to_owned()) {
+                self.refuse(
+                    &path,
+                    format!("{name:?} is used twice; container names are unique in a Pod"),
+                );
+            }
+        }
+    }
+
+    fn hot(&mut self, path: &str, container: &SidecarContainer) -> Option<Hot> {
+        let strategy = container.upgrade_strategy.clone().unwrap_or_default();
+        match strategy.upgrade_type.unwrap_or_default() {
+            UpgradeType::ColdUpgrade => None,
+            UpgradeType::HotUpgrade => {
+                let empty_image = strategy.hot_upgrade_empty_image.unwrap_or_default();
+                if empty_image.trim().is_empty() {
+                    self.refuse(
+                        format!("{path}.upgradeStrategy.hotUpgradeEmptyImage"),
+                        "is required with HotUpgrade: one of the two containers has it",
+                    );
+                }
+                Some(Hot { empty_image })
+            }
+        }
+    }
+
+    /// Mounts and devices: each of a volume of the set, each at a path of its own.
+    fn paths(&mut self, path: &str, container: &SidecarContainer) {
+        let mut taken = BTreeSet::new();
+        for (field, key) in [
+            ("volumeMounts", "mountPath"),
+            ("volumeDevices", "devicePath"),
+        ] {
+            let list = container.container.get(field).and_then(Value::as_array);
+            for (i, item) in list.into_iter().flatten().enumerate() {
+                let path = format!("{path}.{field}[{i}]");
+                let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
+                if !self.volumes.contains_key(text("name")) {
+                    let name = text("name");
+                    self.refuse(
+                        format!("{path}.name"),
+                        format!("{name:?} is none of spec.volumes; add the volume"),
+                    );
+                }
+                if text(key).is_empty() {
+                    self.refuse(format!("{path}.{key}"), "is required; name a path");
+                } else if !taken.insert(text(key).to_owned()) {
+                    let used = text(key);
+                    self.refuse(
+                        format!("{path}.{key}"),
+                        format!("{used:?} is used twice in the container; use another path"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn transfers(&mut self, path: &str, transfers: &[TransferEnv]) -> Vec<Transfer> {
+        let mut all = Vec::new();
+        terms::limit(self.errors, &format!("{path}.transferEnv"), transfers.len());
+        for (i, transfer) in transfers.iter().enumerate() {
+            let path = format!("{path}.transferEnv[{i}]");
+            let count = transfer.env_names.len();
+            terms::limit(self.errors, &format!("{path}.envNames"), count);
+            let names: BTreeSet<&String> = transfer
+                .env_names
+                .iter()
+                .chain([&transfer.env_name])
+                .filter(|name| !name.is_empty())
+                .collect();
+            if names.is_empty() {
+                self.refuse(
+                    format!("{path}.envName"),
+                    "is empty, and so is envNames; name a variable",
+                );
+            }
+            if let Some(source) = self.source(&path, transfer) {
+                all.push(Transfer {
+                    source,
+                    names: names.into_iter().cloned().collect(),
+                });
+            }
+        }
+        all
+    }
+
+    fn source(&mut self, path: &str, transfer: &TransferEnv) -> Option<Source> {
+        let from = transfer.source_container_name_from.as_ref();
+        let Some(field) = from.and_then(|from| from.field_ref.as_ref()) else {
+            let name = transfer.source_container_name.clone();
+            if name.is_empty() {
+                self.refuse(
+                    format!("{path}.sourceContainerName"),
+                    "is empty; name the container that has the variable",
+                );
+                return None;
+            }
+            return Some(Source::Container(name));
+        };
+        let path = format!("{path}.sourceContainerNameFrom.fieldRef");
+        let version = field.api_version.as_deref().unwrap_or("v1");
+        if !version.is_empty() && version != "v1" {
+            self.refuse(
+                format!("{path}.apiVersion"),
+                format!("{version:?} is not v1; remove it"),
+            );
+        }
+        let text = field.field_path.as_str();
+        let key = |prefix: &str| {
+            let rest = text.strip_prefix(prefix)?.strip_prefix("['")?;
+            rest.strip_suffix("']").filter(|key| is_qualified(key))
+        };
+        let label = key("metadata.labels").map(|key| Source::Label(key.to_owned()));
+        let source =
+            label.or_else(|| key("metadata.annotations").map(|k| Source::Annotation(k.to_owned())));
+        if source.is_none() {
+            self.refuse(
+                format!("{path}.fieldPath"),
+                format!(
+                    "{text:?} is neither metadata.labels['KEY'] nor metadata.annotations['KEY']"
+                ),
+            );
+        }
+        source
+    }
+
+    fn resources(
+        &mut self,
+        path: &str,
+        container: &SidecarContainer,
+        list: List,
+    ) -> Option<Resources> {
+        let policy = container.resources_policy.as_ref()?;
+        let own = container.container.get("resources");
+        let has = |key: &str| {
+            let amounts = own.and_then(|own| own.get(key)).and_then(Value::as_object);
+            amounts.is_some_and(|amounts| !amounts.is_empty())
+        };
+        if has("limits") || has("requests") {
+            self.refuse(
+                format!("{path}.resources"),
+                "stands beside resourcesPolicy, which computes them; remove one",
+            );
+        }
+        let path = format!("{path}.resourcesPolicy");
+        if list == List::Init && !container.restarts_always() {
+            self.refuse(
+                &path,
+                "is for containers that run beside the Pod's own; set restartPolicy to Always, or \
+                 remove it",
+            );
+        }
+        let text = policy.target_containers_name_regex.as_deref();
+        let regex_path = format!("{path}.targetContainersNameRegex");
+        if text == Some("") {
+            self.refuse(&regex_path, "is empty; use .* for all containers");
+        }
+        let targets = match expression(text.unwrap_or(".*")) {
+            Ok(regex) => Some(regex),
+            Err(why) => {
+                self.refuse(regex_path, why);
+                None
+            }
+        };
+        let exprs = policy.resources_expr.clone().unwrap_or_default();
+        let path = format!("{path}.resourcesExpr");
+        let limits = self.expressions(&format!("{path}.limits"), exprs.limits.as_ref());
+        let requests = self.expressions(&format!("{path}.requests"), exprs.requests.as_ref());
+        if exprs.limits.is_none() && exprs.requests.is_none() {
+            self.refuse(path, "is empty; set limits or requests, or remove it");
+        }
+        Some(Resources {
+            mode: policy.target_containers_mode,
+            targets: targets?,
+            limits,
+            requests,
+        })
+    }
+
+    fn expressions(
+        &mut self,
+        path: &str,
+        expressions: Option<&Expressions>,
+    ) -> Vec<(Variable, Expression)> {
+        let Some(expressions) = expressions else {
+            return Vec::new();
+        };
+        let mut parsed = Vec::new();
+        for (variable, text) in [
+            (Variable::Cpu, &expressions.cpu),
+            (Variable::Memory, &expressions.memory),
+        ] {
+            let Some(text) = text.as_ref().filter(|text| !text.is_empty()) else {
+                continue;
+            };
+            match Expression::parse(text, variable) {
+                Ok(expression) => parsed.push((variable, expression)),
+                Err(why) => self.refuse(format!("{path}.{}", variable.as_str()), why),
+            }
+        }
+        parsed
+    }
+}
+
+fn share(policy: Option<&SharePolicy>) -> Share {
+    match policy.and_then(|policy| policy.type_).unwrap_or_default() {
+        ShareType::Enabled => Share::Enabled,
+        ShareType::Disabled => Share::Disabled,
+    }
+}
+
+/// RFC 1123.
+fn is_label(text: &str) -> bool {
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    text.chars().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// Whether it may be the key of a label or an annotation.
+pub(super) fn is_qualified(key: &str) -> bool {
+    let (prefix, name) = match key.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, key),
+    };
+    let is_edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_domain = |prefix: &str| {
+        prefix.len() <= 253 && prefix.split('.').all(|p| !p.is_empty() && is_label(p))
+    };
+    name.len() <= 63
+        && is_edge(name.chars().next())
+        && is_edge(name.chars().next_back())
+        && name.chars().all(is_inner)
+        && prefix.is_none_or(is_domain)
+}
