@@ -61,6 +61,10 @@ bench: ## Measure decisions, single Pods and whole rollouts; the latter against 
 bench-planner: ## Measure a decision about a set of 5,000 Pods only
 	@scripts/bench planner
 
+.PHONY: bench-injector
+bench-injector: ## Measure the injection of 50 SidecarSets, and with 10,000 sets of other namespaces
+	@cargo bench --quiet --locked -p sidecar-injector
+
 .PHONY: bench-rollout
 bench-rollout: ## Measure a rollout of 1,000 Pods on fake nodes only
 	@scripts/bench rollout

@@ -102,6 +102,17 @@ fn concepts_explain_every_condition() {
 }
 
 #[test]
+fn every_warning_of_an_injection_is_explained() {
+    let source = read("sidecar-injector/src/warning.rs");
+    let warnings = source.lines().filter_map(|line| {
+        let (left, right) = line.split_once(" => \"")?;
+        left.trim().starts_with("Self::").then_some(())?;
+        right.strip_suffix("\",")
+    });
+    expect_named(warnings, "docs/injection.md");
+}
+
+#[test]
 fn operations_list_every_metric() {
     let source = read("manager/src/metrics.rs")
         + &read("manager/process/src/metrics/process.rs")

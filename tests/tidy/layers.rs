@@ -51,6 +51,11 @@ fn the_api_types_can_do_no_io() {
 }
 
 #[test]
+fn the_injector_can_do_no_io() {
+    expect_pure("sidecar-injector");
+}
+
+#[test]
 fn the_manager_ships_without_test_code() {
     let found = dependencies("manager");
     for package in ["tests", "cluster", "model", "sim", "rcgen"] {
@@ -175,8 +180,10 @@ fn the_two_processes_do_not_know_each_other() {
         let found = dependencies(package);
         assert!(!found.iter().any(|n| n == other), "{package} uses {other}");
     }
+    let injector = dependencies("sidecar-injector");
+    assert!(!injector.iter().any(|n| n == "planner"));
     let shared = dependencies("process");
-    for name in ["apis", "planner", "manager", "webhook"] {
+    for name in ["apis", "planner", "sidecar-injector", "manager", "webhook"] {
         assert!(!shared.iter().any(|n| n == name), "process uses {name}");
     }
 }
@@ -184,9 +191,20 @@ fn the_two_processes_do_not_know_each_other() {
 #[test]
 fn the_api_types_come_first_and_the_planner_second() {
     let above = [
-        "planner", "manager", "process", "webhook", "tests", "cluster", "model",
+        "planner",
+        "sidecar-injector",
+        "manager",
+        "process",
+        "webhook",
+        "tests",
+        "cluster",
+        "model",
     ];
-    for (package, above) in [("apis", &above[..]), ("planner", &above[1..])] {
+    for (package, above) in [
+        ("apis", &above[..]),
+        ("planner", &above[1..]),
+        ("sidecar-injector", &above[2..]),
+    ] {
         let found = dependencies(package);
         for name in above {
             assert!(!found.iter().any(|n| n == name), "{package} uses {name}");

@@ -15,16 +15,19 @@ fn every_crate_takes_the_shared_lints() {
 }
 
 #[test]
-fn the_planners_clippy_file_repeats_the_shared_limits() {
-    // A crate's own clippy.toml replaces the root's, it does not add to it.
-    let own = read("planner/clippy.toml");
+fn a_clippy_file_of_its_own_repeats_the_shared_limits() {
+    // It replaces the root's, it does not add to it.
     let shared = read("clippy.toml");
-    let missing: Vec<String> = shared
-        .lines()
-        .filter(|line| !line.starts_with('#') && !own.contains(line))
-        .map(str::to_owned)
-        .collect();
-    expect_none("add to planner/clippy.toml", &missing);
+    for package in ["planner", "sidecar-injector"] {
+        let path = format!("{package}/clippy.toml");
+        let own = read(&path);
+        let missing: Vec<String> = shared
+            .lines()
+            .filter(|line| !line.starts_with('#') && !own.contains(line))
+            .map(str::to_owned)
+            .collect();
+        expect_none(&format!("add to {path}"), &missing);
+    }
 }
 
 #[test]

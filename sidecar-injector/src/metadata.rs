@@ -1,0 +1,102 @@
+//! `patchPodMetadata`: annotations that a Pod is given.
+
+use std::collections::BTreeMap;
+
+use apis::sidecar_set::PatchPolicy;
+use apis::sidecar_set::white_list::WhiteList;
+use apis::validation::sidecar_set::PodMetadata;
+use serde_json::{Map, Value};
+
+use crate::warning::Reason;
+
+/// Gives `annotations` what the `patches` of a set with these `labels` say. Returns what could not
+/// be given.
+pub(crate) fn apply(
+    annotations: &mut BTreeMap<String, String>,
+    patches: &[PodMetadata],
+    labels: &BTreeMap<String, String>,
+    white_list: &WhiteList,
+) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    for patch in patches {
+        for (key, value) in &patch.annotations {
+            if !white_list.allows(labels, key) {
+                reasons.push(Reason::AnnotationNotAllowed { key: key.clone() });
+                continue;
+            }
+            let present = annotations.get(key);
+            let result = match (patch.policy, present) {
+                (_, None) | (PatchPolicy::Overwrite, _) => value.clone(),
+                (PatchPolicy::Retain, Some(_)) => continue,
+                (PatchPolicy::MergePatchJson, Some(present)) => match merged(present, value) {
+                    Some(merged) => merged,
+                    None => {
+                        reasons.push(Reason::AnnotationNotJson { key: key.clone() });
+                        continue;
+                    }
+                },
+            };
+            annotations.insert(key.clone(), result);
+        }
+    }
+    reasons
+}
+
+/// RFC 7386. What changes nothing leaves the text as it is.
+fn merged(present: &str, patch: &str) -> Option<String> {
+    let before: Value = serde_json::from_str(present).ok()?;
+    let patch: Value = serde_json::from_str(patch).ok()?;
+    let mut after = before.clone();
+    merge(&mut after, patch);
+    if after == before {
+        return Some(present.to_owned());
+    }
+    Some(after.to_string())
+}
+
+fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = Map::new().into();
+    }
+    let Value::Object(target) = target else {
+        return;
+    };
+    for (key, value) in patch {
+        if value.is_null() {
+            target.remove(&key);
+        } else {
+            merge(target.entry(key).or_insert(Value::Null), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_merged_as_the_rfc_says() {
+        for (present, patch, result) in [
+            (
+                r#"{"log-agent":1}"#,
+                r#"{"envoy":2}"#,
+                r#"{"envoy":2,"log-agent":1}"#,
+            ),
+            (
+                r#"{"a":{"b":1,"c":2}}"#,
+                r#"{"a":{"b":null}}"#,
+                r#"{"a":{"c":2}}"#,
+            ),
+            (r#"{ "a": 1 }"#, r#"{"a":1}"#, r#"{ "a": 1 }"#),
+            ("[1]", r#"{"a":null}"#, "{}"),
+            (r#"{"a":1}"#, "2", "2"),
+        ] {
+            assert_eq!(merged(present, patch).as_deref(), Some(result), "{patch}");
+        }
+        assert_eq!(merged("plain", "{}"), None);
+    }
+}
