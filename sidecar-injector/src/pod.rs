@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use apis::names::INJECTED_ENV;
 use serde_json::Value;
 
+/// Annotation on the image of a Pod that a kubelet runs from a file.
+const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+
 /// A list of containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum List {
@@ -22,7 +25,8 @@ pub(crate) struct Pod<'a> {
 }
 
 impl<'a> Pod<'a> {
-    /// None for what is no Pod, and for one that runs no more or is about to go.
+    /// None for what is no Pod, for one that runs no more or is about to go, and for the image of one
+    /// that a kubelet runs from a file: what it runs is not decided here.
     pub(crate) fn new(raw: &'a Value) -> Option<Self> {
         let containers = raw.pointer("/spec/containers")?.as_array()?;
         let phase = raw.pointer("/status/phase").and_then(Value::as_str);
@@ -31,10 +35,14 @@ impl<'a> Pod<'a> {
         if is_over || leaving.is_some_and(|at| !at.is_null()) {
             return None;
         }
+        let annotations = texts(raw.pointer("/metadata/annotations"));
+        if annotations.contains_key(MIRROR_ANNOTATION) {
+            return None;
+        }
         Some(Self {
             raw,
             labels: texts(raw.pointer("/metadata/labels")),
-            annotations: texts(raw.pointer("/metadata/annotations")),
+            annotations,
             containers,
             init_containers: array(raw.pointer("/spec/initContainers")),
         })

@@ -15,6 +15,8 @@ use crate::warning::Reason;
 /// A ControllerRevision of a SidecarSet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Revision {
+    /// The set it belongs to: its label [`names::SIDECAR_SET_LABEL`].
+    pub set: String,
     /// Its name.
     pub name: String,
     /// Its number; the highest is the newest.
@@ -26,12 +28,12 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// Of a ControllerRevision as it is in JSON; None if it has no name.
+    /// Of a ControllerRevision as it is in JSON; None if it has no name, or belongs to no set.
     pub fn read(raw: &Value) -> Option<Self> {
-        let label = raw
-            .pointer("/metadata/labels")
-            .and_then(|labels| labels.get(names::CUSTOM_VERSION_LABEL));
+        let labels = raw.pointer("/metadata/labels")?;
+        let label = labels.get(names::CUSTOM_VERSION_LABEL);
         Some(Self {
+            set: labels.get(names::SIDECAR_SET_LABEL)?.as_str()?.to_owned(),
             name: raw.pointer("/metadata/name")?.as_str()?.to_owned(),
             number: raw.get("revision").and_then(Value::as_i64).unwrap_or(0),
             custom_version: label.and_then(Value::as_str).map(str::to_owned),
@@ -71,22 +73,19 @@ const STORED: [&str; 5] = [
 ];
 
 impl Prepared {
-    /// Checks `set`, and finds the revision that it is pinned to among `revisions`.
+    /// Checks `set`, and finds the revision that it is pinned to among `revisions`, which may be of
+    /// other sets as well.
     ///
     /// # Errors
     /// Everything that is wrong with the set.
     pub fn new(set: SidecarSet, revisions: &[Revision]) -> Result<Self, Vec<FieldError>> {
         let set = Valid::new(set).map_err(|(_, errors)| errors)?;
         let pinned = set.pinned.as_ref().map(|pinned| {
+            let mut own = revisions.iter().filter(|r| r.set == set.name);
             let (wanted, found) = match &pinned.revision {
-                PinnedTo::Name(name) => {
-                    let named = |revision: &&Revision| revision.name == *name;
-                    (name, revisions.iter().find(named))
-                }
+                PinnedTo::Name(name) => (name, own.find(|revision| revision.name == *name)),
                 PinnedTo::CustomVersion(version) => {
-                    let versions = revisions.iter();
-                    let of_version =
-                        versions.filter(|r| r.custom_version.as_ref() == Some(version));
+                    let of_version = own.filter(|r| r.custom_version.as_ref() == Some(version));
                     (version, of_version.max_by_key(|revision| revision.number))
                 }
             };

@@ -174,7 +174,8 @@ fn a_draw_is_not_repeated() {
     set["spec"]["injectionStrategy"] =
         json!({"revision": {"revisionName": "log-1", "policy": "Partial"}});
     set["spec"]["updateStrategy"] = json!({"partition": "50%"});
-    let raw = json!({"metadata": {"name": "log-1"}, "revision": 1, "data": {"spec":
+    let raw = json!({"metadata": {"name": "log-1",
+        "labels": {"kruise.io/sidecarset-name": "log"}}, "revision": 1, "data": {"spec":
         {"containers": [{"name": "log", "image": "side:1"}]}}});
     let revision = sidecar_injector::Revision::read(&raw).unwrap();
     let mut world = crate::world::with_revisions([set], &[revision]);

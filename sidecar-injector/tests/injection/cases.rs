@@ -224,7 +224,7 @@ fn a_paused_injection_injects_nothing() {
 }
 
 #[test]
-fn a_pod_that_runs_no_more_is_left_alone() {
+fn a_pod_that_runs_no_more_or_is_run_by_a_kubelet_itself_is_left_alone() {
     let world = world([one("log", json!({}))]);
     for (pointer, value) in [
         ("status", json!({"phase": "Succeeded"})),
@@ -238,6 +238,9 @@ fn a_pod_that_runs_no_more_is_left_alone() {
         pod[pointer] = value;
         assert!(world.inject(&pod).is_unchanged());
     }
+    let mut mirror = pod();
+    mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+    assert!(world.inject(&mirror).is_unchanged());
 }
 
 #[test]

@@ -236,7 +236,8 @@ fn only_what_is_on_the_white_list_is_given() {
 
 fn revision(name: &str, number: i64, image: &str) -> Revision {
     let raw = json!({"metadata": {"name": name,
-            "labels": {"apps.kruise.io/sidecarset-custom-version": "v1"}}, "revision": number,
+            "labels": {"apps.kruise.io/sidecarset-custom-version": "v1",
+                "kruise.io/sidecarset-name": "log"}}, "revision": number,
         "data": {"spec": {"$patch": "replace",
             "containers": [{"name": "log", "image": image}]}}});
     Revision::read(&raw).unwrap()
@@ -318,6 +319,12 @@ fn without_its_revision_a_set_is_left_out() {
     assert!(answer.is_unchanged());
     let wanted = "gone".to_owned();
     assert_eq!(answer.reasons(), [Reason::NoRevision { wanted }]);
+
+    let mut foreign = revision("gone", 1, "old:1");
+    foreign.set = "other".to_owned();
+    let gone = pinned(json!({"revisionName": "gone"}), json!({}));
+    let answer = with_revisions([gone], &[foreign]).inject(&pod());
+    assert!(answer.is_unchanged(), "the revision of another set is none");
 
     let bad = pinned(json!({"revisionName": "log-1"}), json!({}));
     let answer = with_revisions([bad], &[revision("log-1", 1, " ")]).inject(&pod());

@@ -145,6 +145,36 @@ fn set(name: &'static str) -> impl Strategy<Value = Value> {
         })
 }
 
+/// As another webhook that adds a container, a variable to every container, and a volume.
+fn other_webhook(pod: &Value, at: usize) -> Value {
+    let mut pod = pod.clone();
+    let containers = pod["spec"]["containers"].as_array_mut().unwrap();
+    for container in containers.iter_mut().filter_map(Value::as_object_mut) {
+        let variable = json!({"name": "OTHER", "value": "1"});
+        match container.get_mut("env") {
+            Some(Value::Array(env)) => env.insert(0, variable),
+            _ => {
+                container.insert("env".into(), json!([variable]));
+            }
+        }
+    }
+    let at = at.min(containers.len());
+    containers.insert(at, json!({"name": "other", "image": "other:1"}));
+    match pod["spec"]["volumes"].as_array_mut() {
+        Some(volumes) => volumes.insert(0, json!({"name": "other"})),
+        None => pod["spec"]["volumes"] = json!([{"name": "other"}]),
+    }
+    pod
+}
+
+fn names(pod: &Value) -> Vec<String> {
+    let lists = ["containers", "initContainers"].map(|list| &pod["spec"][list]);
+    let all = lists.into_iter().filter_map(Value::as_array).flatten();
+    let mut names: Vec<_> = all.map(|c| c["name"].to_string()).collect();
+    names.sort_unstable();
+    names
+}
+
 /// Whether all of `part` is in `whole`, in its order.
 fn is_kept(part: &Value, whole: &Value) -> bool {
     match (part, whole) {
@@ -163,7 +193,26 @@ fn is_kept(part: &Value, whole: &Value) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 800, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn another_webhook_may_come_before_or_after(
+        pod in pod(), one in set("one"), log in set("log"), at in 0_usize..5
+    ) {
+        let mut world = world([]);
+        for set in [one, log] {
+            world.index.apply(prepared(set, &[]));
+        }
+        let first = world.inject(&pod);
+        let then = other_webhook(&first.pod, at);
+        let again = world.inject(&then);
+        prop_assert!(again.is_unchanged(), "{:?}\nof {then}", again.injection.patch);
+
+        let second = world.inject(&other_webhook(&pod, at));
+        prop_assert!(world.inject(&second.pod).is_unchanged());
+        prop_assert_eq!(names(&second.pod), names(&then));
+        prop_assert_eq!(second.injection.injected, again.injection.injected);
+    }
 
     #[test]
     fn twice_is_once_and_nothing_is_lost(
