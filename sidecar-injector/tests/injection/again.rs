@@ -111,6 +111,25 @@ fn a_set_that_matches_only_now_is_injected_beside_the_others() {
     );
 }
 
+#[test]
+fn what_a_set_has_injected_stays_its_own() {
+    let clash = |name: &str| {
+        set(
+            name,
+            json!({"containers": [{"name": "side", "image": name}]}),
+        )
+    };
+    let pod = world([clash("b")]).inject(&pod()).pod;
+    let answer = world([clash("a"), clash("b")]).inject(&pod);
+    assert!(answer.is_unchanged(), "{:?}", answer.injection.patch);
+    assert_eq!(answer.injection.injected, ["b"]);
+    let (container, other) = ("side".to_owned(), "b".to_owned());
+    assert_eq!(
+        answer.reasons(),
+        [Reason::ContainerOfAnotherSet { container, other }]
+    );
+}
+
 /// The manifest of a Pod that runs, applied anew after its set was changed.
 #[test]
 fn containers_of_an_older_revision_are_brought_up_to_date_in_place() {
