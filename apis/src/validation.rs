@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 
 pub mod clone_set;
+pub(crate) mod labels;
 pub mod sidecar_set;
 mod template;
 mod terms;

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::form::{Kind, put_key, take_key};
 use crate::names::{CUSTOM_VERSION_LABEL, NAMESPACE_NAME_LABEL};
+use crate::validation::labels::is_value;
 
 /// The form has these fields of the spec, and the label; each only where it is there.
 pub(super) const KIND: Kind = Kind {
@@ -69,7 +70,7 @@ fn to_v1alpha1(form: Value) -> Value {
     }
     // A label holds less than a text may be, and what it cannot hold is not lost either.
     if let Some(version) = form.remove("customVersion")
-        && version.as_str().is_some_and(is_label)
+        && version.as_str().is_some_and(is_value)
     {
         form.insert(LABEL.to_owned(), version);
     }
@@ -82,15 +83,4 @@ fn only_name(selector: &Value) -> Option<String> {
     let labels = selector.get("matchLabels")?.as_object()?;
     let name = labels.get(NAMESPACE_NAME_LABEL)?.as_str()?;
     (labels.len() == 1 && !name.is_empty()).then(|| name.to_owned())
-}
-
-/// Whether it may be the value of a label.
-fn is_label(text: &str) -> bool {
-    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.len() <= 63
-        && edge(text.chars().next())
-        && edge(text.chars().next_back())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }

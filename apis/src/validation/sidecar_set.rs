@@ -9,7 +9,7 @@ use kube::core::Selector;
 use serde_json::Value;
 
 use super::clone_set::Priority;
-use super::{Checked, FieldError, terms};
+use super::{Checked, FieldError, labels, terms};
 use crate::int_or_percent::IntOrPercent;
 use crate::names::{
     CANARY_ANNOTATION, CANARY_BASE_ANNOTATION, SIDECAR_HASH_ANNOTATION,
@@ -181,21 +181,9 @@ impl Checks {
     }
 
     fn selector(&mut self, path: &str, selector: &LabelSelector) -> Selector {
-        match Selector::try_from(selector.clone()) {
-            Ok(selector) => {
-                if selector.selects_all() {
-                    self.refuse(
-                        path,
-                        "is empty, and would select everything; name at least one label",
-                    );
-                }
-                selector
-            }
-            Err(error) => {
-                self.refuse(path, error.to_string());
-                Selector::default()
-            }
-        }
+        labels::check(&mut self.errors, path, selector);
+        // What cannot be parsed has been refused.
+        Selector::try_from(selector.clone()).unwrap_or_default()
     }
 
     fn volumes(&mut self, volumes: &[Value]) -> BTreeMap<String, Value> {
@@ -242,7 +230,7 @@ impl Checks {
                 self.refuse(&path, "is empty; name an annotation or remove the entry");
             }
             for (key, value) in &patch.annotations {
-                if !container::is_qualified(key) {
+                if !labels::is_key(key) {
                     self.refuse(&path, format!("{key:?} cannot be the key of an annotation"));
                 }
                 if is_ours(key) {

@@ -13,6 +13,7 @@ use crate::sidecar_set::container::{
 };
 use crate::sidecar_set::expression::{Expression, Variable};
 use crate::sidecar_set::white_list::expression;
+use crate::validation::labels::{is_dns_label, is_key};
 use crate::validation::{FieldError, terms};
 
 /// A container to inject.
@@ -180,7 +181,7 @@ impl<'a> Lists<'a> {
             self.refuse(path, "is required; name the container");
             return;
         }
-        if name.len() > max || !is_label(name) {
+        if name.len() > max || !is_dns_label(name) {
             self.refuse(
                 &path,
                 format!(
@@ -302,7 +303,7 @@ impl<'a> Lists<'a> {
         let text = field.field_path.as_str();
         let key = |prefix: &str| {
             let rest = text.strip_prefix(prefix)?.strip_prefix("['")?;
-            rest.strip_suffix("']").filter(|key| is_qualified(key))
+            rest.strip_suffix("']").filter(|key| is_key(key))
         };
         let label = key("metadata.labels").map(|key| Source::Label(key.to_owned()));
         let source =
@@ -401,28 +402,4 @@ fn share(policy: Option<&SharePolicy>) -> Share {
         ShareType::Enabled => Share::Enabled,
         ShareType::Disabled => Share::Disabled,
     }
-}
-
-/// RFC 1123.
-fn is_label(text: &str) -> bool {
-    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    text.chars().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
-}
-
-/// Whether it may be the key of a label or an annotation.
-pub(super) fn is_qualified(key: &str) -> bool {
-    let (prefix, name) = match key.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, key),
-    };
-    let is_edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let is_domain = |prefix: &str| {
-        prefix.len() <= 253 && prefix.split('.').all(|p| !p.is_empty() && is_label(p))
-    };
-    name.len() <= 63
-        && is_edge(name.chars().next())
-        && is_edge(name.chars().next_back())
-        && name.chars().all(is_inner)
-        && prefix.is_none_or(is_domain)
 }

@@ -65,7 +65,24 @@ fn what_makes_no_sense_is_refused_at_its_field() {
         (with(json!({"selector": {}})), "spec.selector"),
         (
             with(json!({"selector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}})),
-            "spec.selector",
+            "spec.selector.matchExpressions[0].operator",
+        ),
+        (
+            with(json!({"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}})),
+            "spec.selector.matchExpressions[0].values",
+        ),
+        (
+            with(json!({"selector": {"matchExpressions":
+                [{"key": "a", "operator": "Exists", "values": ["b"]}]}})),
+            "spec.selector.matchExpressions[0].values",
+        ),
+        (
+            with(json!({"selector": {"matchLabels": {"a": "no label"}}})),
+            "spec.selector.matchLabels",
+        ),
+        (
+            with(json!({"namespaceSelector": {"matchLabels": {"a/b/c": "d"}}})),
+            "spec.namespaceSelector.matchLabels",
         ),
         (
             with(json!({"namespaceSelector": {}})),
