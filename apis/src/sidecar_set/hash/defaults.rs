@@ -134,12 +134,13 @@ fn amounts(map: &mut Map<String, Value>) {
 /// By the tag: what moves is pulled every time.
 fn pull_policy(image: Option<&str>) -> &'static str {
     let image = image.unwrap_or_default();
-    if image.contains('@') {
-        return "IfNotPresent";
-    }
-    let name = image.rsplit('/').next().unwrap_or_default();
-    match name.split_once(':') {
-        None | Some((_, "latest")) => "Always",
-        Some(_) => "IfNotPresent",
+    let (name, digest) = match image.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (image, None),
+    };
+    let last = name.rsplit('/').next().unwrap_or_default();
+    match (last.split_once(':'), digest) {
+        (Some((_, "latest")), _) | (None, None) => "Always",
+        (Some(_), _) | (None, Some(_)) => "IfNotPresent",
     }
 }

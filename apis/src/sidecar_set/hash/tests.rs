@@ -81,3 +81,24 @@ fn a_field_that_nobody_knows_counts() {
     let written = text_of(&[json!({"name": "<&>"})], None);
     assert!(written.contains("\\u003c\\u0026\\u003e"), "{written}");
 }
+
+#[test]
+fn the_pull_policy_follows_the_tag() {
+    let of = |value: Value| hash(&[sidecar(value)], &[], Images::Count);
+    for (image, policy) in [
+        ("x", "Always"),
+        ("registry:5000/x", "Always"),
+        ("x:latest", "Always"),
+        ("x:latest@sha256:1", "Always"),
+        ("x:1", "IfNotPresent"),
+        ("x@sha256:1", "IfNotPresent"),
+        ("registry:5000/x:1", "IfNotPresent"),
+    ] {
+        let spelled = json!({"name": "c", "image": image, "imagePullPolicy": policy});
+        assert_eq!(
+            of(json!({"name": "c", "image": image})),
+            of(spelled),
+            "{image}"
+        );
+    }
+}
