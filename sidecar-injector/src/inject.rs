@@ -8,13 +8,14 @@ use apis::validation::sidecar_set::{Effective, Place, Sidecar};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
+use crate::draw::draw;
 use crate::patch::{Additions, Containers};
-use crate::pod::{List, Pod, array, is_injected, text};
+use crate::pod::{List, Pod, is_injected, text};
 use crate::prepared::{Prepared, Version};
 use crate::record::Record;
 use crate::select::SetIndex;
 use crate::warning::{Reason, Warning};
-use crate::{metadata, sidecar};
+use crate::{metadata, sidecar, volumes};
 
 /// A Pod that is about to be created.
 #[derive(Clone, Copy, Debug)]
@@ -208,14 +209,19 @@ impl<'a> Pass<'a> {
             for name in sidecar::names(container) {
                 self.owners.insert(name, set.name());
             }
-            self.volumes(set, spec, container, claim);
+            let differing = volumes::add(&mut self.additions, self.pod, spec, container);
+            if is_new {
+                for reason in differing {
+                    self.warn(set, reason);
+                }
+            }
             if container.hot.is_some() && is_new {
                 let [works, _] = sidecar::twins(container);
                 self.record.add_twin(&container.name, works);
                 sidecar::versions(container, &mut self.annotations);
             }
         }
-        self.pull_secrets(spec);
+        volumes::add_pull_secrets(&mut self.additions, self.pod, spec);
         if is_new {
             let (patches, labels) = (&spec.pod_metadata, set.labels());
             let reasons = metadata::apply(&mut self.annotations, patches, labels, self.white_list);
@@ -282,39 +288,6 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The volumes that `container` itself mounts. One of that name that the Pod has is taken.
-    fn volumes(&mut self, set: &Prepared, spec: &Effective, container: &Sidecar, claim: Claim) {
-        for field in ["volumeMounts", "volumeDevices"] {
-            for mount in array(container.body.get(field)) {
-                let name = text(mount, "name");
-                let Some(volume) = spec.volumes.get(name) else {
-                    continue;
-                };
-                let added = self.additions.volumes.iter();
-                let mut all = self.pod.list("volumes").iter().chain(added);
-                match all.find(|volume| text(volume, "name") == name) {
-                    None => self.additions.volumes.push(volume.clone()),
-                    Some(present) if contains(present, volume) || claim == Claim::Kept => {}
-                    Some(_) => {
-                        let volume = name.to_owned();
-                        self.warn(set, Reason::VolumeDiffers { volume });
-                    }
-                }
-            }
-        }
-    }
-
-    fn pull_secrets(&mut self, spec: &Effective) {
-        for name in &spec.image_pull_secrets {
-            let added = self.additions.image_pull_secrets.iter();
-            let mut all = self.pod.list("imagePullSecrets").iter().chain(added);
-            if !all.any(|secret| text(secret, "name") == name) {
-                let secret = serde_json::json!({"name": name});
-                self.additions.image_pull_secrets.push(secret);
-            }
-        }
-    }
-
     fn finish(mut self) -> Injection {
         self.init_containers
             .sort_by(|(_, a), (_, b)| text(a, "name").cmp(text(b, "name")));
@@ -354,47 +327,5 @@ impl Containers {
             Place::Before => self.before.push(body),
             Place::After => self.after.push(body),
         }
-    }
-}
-
-/// Whether `value` has everything that `part` has: an API server adds defaults.
-fn contains(value: &Value, part: &Value) -> bool {
-    match (value, part) {
-        (_, Value::Null) => true,
-        (Value::Object(value), Value::Object(part)) => part.iter().all(|(key, part)| {
-            let value = value.get(key).unwrap_or(&Value::Null);
-            contains(value, part)
-        }),
-        (Value::Array(value), Value::Array(part)) => {
-            value.len() == part.len() && value.iter().zip(part).all(|(v, p)| contains(v, p))
-        }
-        (value, part) => value == part,
-    }
-}
-
-/// A number from 0 to 99, the same for the same texts.
-fn draw(seed: &str, set: &str) -> u8 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in seed.bytes().chain([0]).chain(set.bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    // The low bits of such a hash are poor; these depend on all of it.
-    hash ^= hash >> 32;
-    hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    u8::try_from((hash >> 40) % 100).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn draws_are_spread_evenly() {
-        let mut below_30 = 0;
-        for pod in 0..10_000 {
-            below_30 += u32::from(draw(&format!("uid-{pod}"), "log") < 30);
-        }
-        assert!((2_800..3_200).contains(&below_30), "{below_30}");
-        assert_eq!(draw("a", "b"), draw("a", "b"));
     }
 }

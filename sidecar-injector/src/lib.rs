@@ -29,8 +29,8 @@
 //! ```
 //!
 //! Reading order: [`select`] (which sets match), [`prepared`] (which revision of each),
-//! [`mod@inject`] (what is done about it, from top to bottom), `sidecar`, `shared`, `resources` and
-//! `metadata` (what a Pod is given), `record` (what is remembered of it), `patch` (how it is said).
+//! [`mod@inject`] (what is done about it, from top to bottom), `sidecar`, `shared`, `resources`,
+//! `volumes` and `metadata` (what a Pod is given), `record` (what is remembered of it), `patch` (how it is said).
 //!
 //! What holds of every answer:
 //!
@@ -41,6 +41,7 @@
 //!
 //! There is no IO here, no clock, no randomness and no log.
 
+mod draw;
 pub mod inject;
 mod metadata;
 mod patch;
@@ -51,6 +52,7 @@ mod resources;
 pub mod select;
 mod shared;
 mod sidecar;
+mod volumes;
 mod warning;
 
 pub use apis::sidecar_set::white_list::WhiteList;

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use apis::names::NAMESPACE_NAME_LABEL;
+use apis::names::{NAMESPACE_NAME_LABEL, SIDECAR_LIST_ANNOTATION};
+use apis::sidecar_set::record::parse_list;
 use kube::core::{Expression, Selector, SelectorExt};
 
 use crate::prepared::Prepared;
@@ -128,6 +129,22 @@ impl SetIndex {
             .collect();
         matching.retain(|set| !bases.contains(set.name()));
         matching
+    }
+
+    /// Of the sets that match a Pod, those that it does not remember: it was created before them,
+    /// they were left out, or nobody asked.
+    pub fn not_injected(
+        &self,
+        namespace: &str,
+        namespace_labels: &BTreeMap<String, String>,
+        pod_labels: &BTreeMap<String, String>,
+        pod_annotations: &BTreeMap<String, String>,
+    ) -> Vec<&Arc<Prepared>> {
+        let mut sets = self.matching(namespace, namespace_labels, pod_labels);
+        if let Some(list) = pod_annotations.get(SIDECAR_LIST_ANNOTATION) {
+            sets.retain(|set| parse_list(list).all(|name| name != set.name()));
+        }
+        sets
     }
 }
 

@@ -57,6 +57,25 @@ fn sets_are_found_by_namespace_and_label_in_the_order_of_their_names() {
     assert!(found(&index, "shop", &[]).is_empty());
 }
 
+#[test]
+fn sets_that_a_pod_missed_are_found() {
+    let web = json!({"matchLabels": {"app": "web"}});
+    let sets = ["a", "b", "c"].map(|name| prepared(within(name, json!(null), web.clone()), &[]));
+    let index: SetIndex = sets.into_iter().collect();
+    let missed = |annotations: &[(&str, &str)]| {
+        let (pod, annotations) = (labels(&[("app", "web")]), labels(annotations));
+        let sets = index.not_injected("shop", &BTreeMap::new(), &pod, &annotations);
+        sets.iter()
+            .map(|set| set.name().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        missed(&[("kruise.io/sidecarset-injected-list", "a,c")]),
+        ["b"]
+    );
+    assert_eq!(missed(&[]), ["a", "b", "c"]);
+}
+
 /// Random changes; after each the index says what a look at every set says.
 #[test]
 fn the_index_is_what_a_look_at_every_set_would_say() {

@@ -8,13 +8,14 @@ use serde_json::{Map, Value};
 
 use crate::schema::{CONTAINER_NAME_MAX, TERMS_MAX};
 use crate::sidecar_set::container::{
-    Expressions, PodInjectPolicy, SharePolicy, ShareType, SidecarContainer, TargetMode,
-    TransferEnv, UpgradeType,
+    PodInjectPolicy, SharePolicy, ShareType, SidecarContainer, TargetMode, UpgradeType,
 };
 use crate::sidecar_set::expression::{Expression, Variable};
-use crate::sidecar_set::white_list::expression;
-use crate::validation::labels::{is_dns_label, is_key};
-use crate::validation::{FieldError, terms};
+use crate::validation::FieldError;
+use crate::validation::labels::is_dns_label;
+
+mod resources;
+mod transfer;
 
 /// A container to inject.
 #[derive(Clone, Debug)]
@@ -248,152 +249,6 @@ impl<'a> Lists<'a> {
                 }
             }
         }
-    }
-
-    fn transfers(&mut self, path: &str, transfers: &[TransferEnv]) -> Vec<Transfer> {
-        let mut all = Vec::new();
-        terms::limit(self.errors, &format!("{path}.transferEnv"), transfers.len());
-        for (i, transfer) in transfers.iter().enumerate() {
-            let path = format!("{path}.transferEnv[{i}]");
-            let count = transfer.env_names.len();
-            terms::limit(self.errors, &format!("{path}.envNames"), count);
-            let names: BTreeSet<&String> = transfer
-                .env_names
-                .iter()
-                .chain([&transfer.env_name])
-                .filter(|name| !name.is_empty())
-                .collect();
-            if names.is_empty() {
-                self.refuse(
-                    format!("{path}.envName"),
-                    "is empty, and so is envNames; name a variable",
-                );
-            }
-            if let Some(source) = self.source(&path, transfer) {
-                all.push(Transfer {
-                    source,
-                    names: names.into_iter().cloned().collect(),
-                });
-            }
-        }
-        all
-    }
-
-    fn source(&mut self, path: &str, transfer: &TransferEnv) -> Option<Source> {
-        let from = transfer.source_container_name_from.as_ref();
-        let Some(field) = from.and_then(|from| from.field_ref.as_ref()) else {
-            let name = transfer.source_container_name.clone();
-            if name.is_empty() {
-                self.refuse(
-                    format!("{path}.sourceContainerName"),
-                    "is empty; name the container that has the variable",
-                );
-                return None;
-            }
-            return Some(Source::Container(name));
-        };
-        let path = format!("{path}.sourceContainerNameFrom.fieldRef");
-        let version = field.api_version.as_deref().unwrap_or("v1");
-        if !version.is_empty() && version != "v1" {
-            self.refuse(
-                format!("{path}.apiVersion"),
-                format!("{version:?} is not v1; remove it"),
-            );
-        }
-        let text = field.field_path.as_str();
-        let key = |prefix: &str| {
-            let rest = text.strip_prefix(prefix)?.strip_prefix("['")?;
-            rest.strip_suffix("']").filter(|key| is_key(key))
-        };
-        let label = key("metadata.labels").map(|key| Source::Label(key.to_owned()));
-        let source =
-            label.or_else(|| key("metadata.annotations").map(|k| Source::Annotation(k.to_owned())));
-        if source.is_none() {
-            self.refuse(
-                format!("{path}.fieldPath"),
-                format!(
-                    "{text:?} is neither metadata.labels['KEY'] nor metadata.annotations['KEY']"
-                ),
-            );
-        }
-        source
-    }
-
-    fn resources(
-        &mut self,
-        path: &str,
-        container: &SidecarContainer,
-        list: List,
-    ) -> Option<Resources> {
-        let policy = container.resources_policy.as_ref()?;
-        let own = container.container.get("resources");
-        let has = |key: &str| {
-            let amounts = own.and_then(|own| own.get(key)).and_then(Value::as_object);
-            amounts.is_some_and(|amounts| !amounts.is_empty())
-        };
-        if has("limits") || has("requests") {
-            self.refuse(
-                format!("{path}.resources"),
-                "stands beside resourcesPolicy, which computes them; remove one",
-            );
-        }
-        let path = format!("{path}.resourcesPolicy");
-        if list == List::Init && !container.restarts_always() {
-            self.refuse(
-                &path,
-                "is for containers that run beside the Pod's own; set restartPolicy to Always, or \
-                 remove it",
-            );
-        }
-        let text = policy.target_containers_name_regex.as_deref();
-        let regex_path = format!("{path}.targetContainersNameRegex");
-        if text == Some("") {
-            self.refuse(&regex_path, "is empty; use .* for all containers");
-        }
-        let targets = match expression(text.unwrap_or(".*")) {
-            Ok(regex) => Some(regex),
-            Err(why) => {
-                self.refuse(regex_path, why);
-                None
-            }
-        };
-        let exprs = policy.resources_expr.clone().unwrap_or_default();
-        let path = format!("{path}.resourcesExpr");
-        let limits = self.expressions(&format!("{path}.limits"), exprs.limits.as_ref());
-        let requests = self.expressions(&format!("{path}.requests"), exprs.requests.as_ref());
-        if exprs.limits.is_none() && exprs.requests.is_none() {
-            self.refuse(path, "is empty; set limits or requests, or remove it");
-        }
-        Some(Resources {
-            mode: policy.target_containers_mode,
-            targets: targets?,
-            limits,
-            requests,
-        })
-    }
-
-    fn expressions(
-        &mut self,
-        path: &str,
-        expressions: Option<&Expressions>,
-    ) -> Vec<(Variable, Expression)> {
-        let Some(expressions) = expressions else {
-            return Vec::new();
-        };
-        let mut parsed = Vec::new();
-        for (variable, text) in [
-            (Variable::Cpu, &expressions.cpu),
-            (Variable::Memory, &expressions.memory),
-        ] {
-            let Some(text) = text.as_ref().filter(|text| !text.is_empty()) else {
-                continue;
-            };
-            match Expression::parse(text, variable) {
-                Ok(expression) => parsed.push((variable, expression)),
-                Err(why) => self.refuse(format!("{path}.{}", variable.as_str()), why),
-            }
-        }
-        parsed
     }
 }
 

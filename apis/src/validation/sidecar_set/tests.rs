@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::names::{CANARY_ANNOTATION, CANARY_BASE_ANNOTATION};
 use crate::validation::Valid;
 
 fn spec() -> Value {
