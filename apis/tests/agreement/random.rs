@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-/// A generator of numbers, small and the same everywhere.
-pub(crate) struct Random(u64);
+/// A generator of numbers, small and the same everywhere; and how many lists deep it is.
+pub(crate) struct Random(u64, usize);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, 0)
     }
 
     fn below(&mut self, n: usize) -> usize {
@@ -71,7 +71,12 @@ impl Random {
             Some("object") => self.pick(&[json!({}), json!({"metadata": {"name": "data"}})]),
             Some("array") => {
                 let n = [0, 1, 1, 2, 3, 70][self.below(6)];
-                (0..n).map(|_| self.value(&schema["items"])).collect()
+                // Long lists of long lists would cost much and say little.
+                let n = if self.1 > 0 { n.min(3) } else { n };
+                self.1 += 1;
+                let list = (0..n).map(|_| self.value(&schema["items"])).collect();
+                self.1 -= 1;
+                list
             }
             Some("string") => {
                 self.pick(&[json!("a"), json!("web-1"), json!("In"), json!("Exists")])
