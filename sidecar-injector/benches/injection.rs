@@ -28,14 +28,25 @@ fn pod() -> Value {
             {"name": "logs", "emptyDir": {}}]}})
 }
 
-fn set(name: &str, labels: &Value, namespace: Option<&str>) -> Prepared {
-    let container = json!({"name": name, "image": "registry.example.com/sidecar:1",
+/// What a sidecar asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    Little,
+    /// Every mount of the Pod, variables, and resources computed from all containers.
+    Everything,
+}
+
+fn set(name: &str, labels: &Value, namespace: Option<&str>, asks: Asks) -> Prepared {
+    let mut container = json!({"name": name, "image": "registry.example.com/sidecar:1",
         "env": [{"name": "OWN", "value": "1"}],
-        "volumeMounts": [{"name": name, "mountPath": "/own"}],
-        "shareVolumePolicy": {"type": "enabled"},
-        "transferEnv": [{"sourceContainerName": "app-7", "envNames": ["VAR_1", "VAR_2"]}],
-        "resourcesPolicy": {"targetContainersMode": "sum", "resourcesExpr":
-            {"limits": {"cpu": "max(cpu*10%, 50m)", "memory": "memory*10%"}}}});
+        "volumeMounts": [{"name": name, "mountPath": "/own"}]});
+    if asks == Asks::Everything {
+        container["shareVolumePolicy"] = json!({"type": "enabled"});
+        container["transferEnv"] =
+            json!([{"sourceContainerName": "app-7", "envNames": ["VAR_1", "VAR_2"]}]);
+        container["resourcesPolicy"] = json!({"targetContainersMode": "sum", "resourcesExpr":
+            {"limits": {"cpu": "max(cpu*10%, 50m)", "memory": "memory*10%"}}});
+    }
     let mut set = json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet",
         "metadata": {"name": name}, "spec": {"selector": {"matchLabels": labels},
         "containers": [container], "volumes": [{"name": name, "emptyDir": {}}],
@@ -47,9 +58,9 @@ fn set(name: &str, labels: &Value, namespace: Option<&str>) -> Prepared {
     Prepared::new(serde_json::from_value(set).unwrap(), &[]).unwrap()
 }
 
-fn matching() -> Vec<Prepared> {
+fn matching(asks: Asks) -> Vec<Prepared> {
     (0..50)
-        .map(|i| set(&format!("set-{i}"), &json!({"app": "web"}), None))
+        .map(|i| set(&format!("set-{i}"), &json!({"app": "web"}), None, asks))
         .collect()
 }
 
@@ -59,8 +70,18 @@ fn others() -> Vec<Prepared> {
         .map(|i| {
             let name = format!("other-{i}");
             match i % 2 {
-                0 => set(&name, &json!({"app": "web"}), Some(&format!("team-{i}"))),
-                _ => set(&name, &json!({"app": format!("app-{i}")}), None),
+                0 => set(
+                    &name,
+                    &json!({"app": "web"}),
+                    Some(&format!("team-{i}")),
+                    Asks::Little,
+                ),
+                _ => set(
+                    &name,
+                    &json!({"app": format!("app-{i}")}),
+                    None,
+                    Asks::Little,
+                ),
             }
         })
         .collect()
@@ -89,11 +110,15 @@ fn injected(pod: &Value, index: &SetIndex) -> Value {
 
 fn benchmark(criterion: &mut Criterion) {
     let pod = pod();
-    let few: SetIndex = matching().into_iter().collect();
-    let many: SetIndex = matching().into_iter().chain(others()).collect();
+    let few: SetIndex = matching(Asks::Little).into_iter().collect();
+    let greedy: SetIndex = matching(Asks::Everything).into_iter().collect();
+    let many: SetIndex = matching(Asks::Little).into_iter().chain(others()).collect();
     let only_others: SetIndex = others().into_iter().collect();
     let mut group = criterion.benchmark_group("injection");
     group.bench_function("50 sets", |b| b.iter(|| black_box(ask(&pod, &few))));
+    group.bench_function("50 sets that ask for everything", |b| {
+        b.iter(|| black_box(ask(&pod, &greedy)));
+    });
     group.bench_function("50 sets, 10,000 others", |b| {
         b.iter(|| black_box(ask(&pod, &many)));
     });

@@ -22,6 +22,8 @@ pub(crate) struct Pod<'a> {
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) containers: &'a [Value],
     pub(crate) init_containers: &'a [Value],
+    /// Those of `containers` that nobody injected. Every set asks for them.
+    pub(crate) own: Vec<&'a Value>,
 }
 
 impl<'a> Pod<'a> {
@@ -45,6 +47,7 @@ impl<'a> Pod<'a> {
             annotations,
             containers,
             init_containers: array(raw.pointer("/spec/initContainers")),
+            own: containers.iter().filter(|c| !is_injected(c)).collect(),
         })
     }
 
@@ -72,11 +75,6 @@ impl<'a> Pod<'a> {
             let at = containers.iter().position(|c| text(c, "name") == name)?;
             Some((list, at, containers.get(at)?))
         })
-    }
-
-    /// The Pod's own containers.
-    pub(crate) fn own(&self) -> impl Iterator<Item = &'a Value> {
-        self.containers.iter().filter(|c| !is_injected(c))
     }
 }
 

@@ -24,7 +24,9 @@ pub(crate) fn compute(
     let natives = pod.init_containers.iter();
     let natives = natives.filter(|c| text(c, "restartPolicy") == "Always" && !is_injected(c));
     let targets: Vec<&Value> = pod
-        .own()
+        .own
+        .iter()
+        .copied()
         .chain(natives)
         .filter(|c| !sidecars.contains(text(c, "name")))
         .filter(|c| policy.targets.is_match(text(c, "name")))

@@ -42,11 +42,12 @@ pub(crate) fn add_variable(body: &mut Map<String, Value>, variable: Value) {
 }
 
 fn copy_variable(body: &mut Map<String, Value>, from: &Value, name: &str) {
-    let named = |list: &[Value]| list.iter().find(|var| text(var, "name") == name).cloned();
-    if named(array(body.get("env"))).is_none()
-        && let Some(variable) = named(array(from.get("env")))
-    {
-        add_variable(body, variable);
+    let is_named = |variable: &&Value| text(variable, "name") == name;
+    if array(body.get("env")).iter().any(|v| is_named(&v)) {
+        return;
+    }
+    if let Some(variable) = array(from.get("env")).iter().find(is_named) {
+        add_variable(body, variable.clone());
     }
 }
 
@@ -77,7 +78,7 @@ fn copy<'a>(
         taken.extend(items.map(|item| plain(text(item, key)).to_owned()));
     }
     let mut copied = Vec::new();
-    for container in pod.own() {
+    for container in pod.own.iter().copied() {
         for item in array(container.get(field)) {
             if taken.insert(plain(text(item, key)).to_owned()) {
                 push(body, field, item.clone());
