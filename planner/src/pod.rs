@@ -14,11 +14,13 @@ use crate::in_place::{self, Progress};
 
 mod kin;
 mod known;
+mod volume;
 mod words;
 
 pub(crate) use kin::Kin;
 pub use kin::Kins;
 pub(crate) use known::{Facts, mark};
+pub use volume::{ClaimVolume, Volume};
 pub use words::Words;
 
 /// A Pod, projected. What the methods say is what was found when it was decoded: to change a Pod,
@@ -111,32 +113,11 @@ pub struct PodSpec {
     /// Conditions that Ready waits for.
     pub readiness_gates: Arc<[ReadinessGate]>,
     /// Those that are claims of its own, and are waited for: see [`Pod::awaited_claims`].
-    #[serde(deserialize_with = "of_claims", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "volume::of_claims",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub volumes: Vec<Volume>,
-}
-
-/// A volume that is a claim, projected.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Volume {
-    /// Unique in the Pod.
-    pub name: Box<str>,
-    /// None for volumes of any other kind, which are not kept.
-    pub persistent_volume_claim: Option<ClaimVolume>,
-}
-
-/// Which claim a volume is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ClaimVolume {
-    /// Its name.
-    pub claim_name: Box<str>,
-}
-
-fn of_claims<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Volume>, D::Error> {
-    let mut all = Option::<Vec<Volume>>::deserialize(deserializer)?.unwrap_or_default();
-    all.retain(|volume| volume.persistent_volume_claim.is_some());
-    Ok(all)
 }
 
 /// A container of the spec, projected.
@@ -361,16 +342,6 @@ impl Pod {
         });
         volumes.shrink_to_fit();
         self.spec.volumes = volumes;
-    }
-
-    /// The claims without which the Pod cannot start: its volume's name, and the claim's. Only
-    /// those that are named after the Pod, and only before it starts.
-    pub fn awaited_claims(&self) -> impl Iterator<Item = (&str, &str)> {
-        let volumes = self.spec.volumes.iter();
-        volumes.filter_map(|volume| {
-            let claim = volume.persistent_volume_claim.as_ref()?;
-            Some((&*volume.name, &*claim.claim_name))
-        })
     }
 
     /// Gives back the room that decoding leaves at the end of each list: thousands of Pods are kept

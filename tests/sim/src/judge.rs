@@ -279,7 +279,10 @@ impl Judge {
             self.check_drained(effect, before, after);
         }
         self.observe(server, true);
-        self.check_owner(effect, request.verb, before, server);
+        if let Some(before) = before {
+            assert_ne!(request.verb, Verb::Create, "created over something");
+            self.check_owner(effect, promise, before, server);
+        }
         // Another process may delete a claim that only this one has a use for.
         if !self.is_blurred && !self.lost_claims_to_others(effect) {
             check_claims(effect, server);
@@ -392,29 +395,30 @@ impl Judge {
         );
     }
 
-    fn check_owner(&self, effect: &Effect, verb: Verb, before: Option<&Value>, server: &Server) {
-        let Some(before) = before else { return };
-        assert_ne!(verb, Verb::Create, "created over something");
+    fn check_owner(&self, effect: &Effect, promise: &Promise, before: &Value, server: &Server) {
         let adopts = matches!(effect, Effect::Adopt { .. } | Effect::AdoptRevision { .. });
         if adopts {
             assert!(!has_controller(before), "stolen: {effect:?}");
         } else {
             assert!(
-                is_ours(before) || self.is_of_ours(before, server),
+                is_ours(before) || self.is_of_ours(before, promise, server),
                 "not ours: {effect:?}"
             );
         }
     }
 
-    /// A claim that was handed to a Pod of ours, which may be gone by now.
-    fn is_of_ours(&self, object: &Value, server: &Server) -> bool {
+    /// A claim that was handed to a Pod of ours, which may be gone by now, or another's since this
+    /// process last heard of it.
+    fn is_of_ours(&self, object: &Value, promise: &Promise, server: &Server) -> bool {
         let owner = &object["metadata"]["ownerReferences"][0];
+        let uid = owner["uid"].as_str().unwrap_or_default();
+        let was_ours = self.were_ours.borrow().contains(uid);
+        let in_view = || promise.view.iter().any(|pod| pod.uid() == uid);
         let is_owner = |p: &&Object| p["metadata"]["uid"] == owner["uid"];
-        let was_ours = |uid: &str| self.were_ours.borrow().contains(uid);
         owner["kind"] == "Pod"
             && match server.pods.values().find(is_owner) {
-                Some(pod) => is_ours(pod),
-                None => owner["uid"].as_str().is_some_and(was_ours),
+                Some(pod) => is_ours(pod) || (was_ours && in_view()),
+                None => was_ours,
             }
     }
 

@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use crate::controller::{Answer, Controller, Pass, Sent, Step};
 use crate::judge::Promise;
 use crate::mutation::Mutation;
+use crate::thieves;
 use crate::users;
 use crate::world::World;
 
@@ -203,7 +204,7 @@ impl<'a> Life<'a> {
         if let Some(rng) = &mut self.owners
             && rng.u32(..4) == 0
         {
-            users::disown(&mut self.world, rng);
+            thieves::disown(&mut self.world, rng);
         }
         if let Some(rng) = &mut self.cpus
             && rng.u32(..3) == 0
@@ -219,10 +220,10 @@ impl<'a> Life<'a> {
             let steps = passes.flat_map(|pass| &pass.steps).map(Step::effect);
             let due = steps.filter(|effect| matches!(effect, Effect::CreateClaim { .. }));
             let due: Vec<String> = due.map(|effect| effect.name().to_owned()).collect();
-            users::disturb_claims(&mut self.world, &due, &mut self.more);
+            thieves::disturb_claims(&mut self.world, &due, &mut self.more);
         }
         if self.trouble.records && self.more.u32(..8) == 0 {
-            users::disturb_records(&mut self.world, &mut self.more);
+            thieves::disturb_records(&mut self.world, &mut self.more);
         }
     }
 

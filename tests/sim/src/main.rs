@@ -14,6 +14,7 @@ mod stream;
 
 #[cfg(test)]
 mod tests;
+mod thieves;
 mod told;
 mod users;
 mod world;
