@@ -347,7 +347,8 @@ impl Judge {
         self.is_blurred = false;
         for (name, claim) in &server.claims {
             let is_anothers = |pod: &Object| ![uid(pod), "set-uid"].contains(&owner(claim));
-            if user(name, server).is_some_and(is_anothers) {
+            let leaves = !claim["metadata"]["deletionTimestamp"].is_null();
+            if leaves || user(name, server).is_some_and(is_anothers) {
                 let entry = (uid(claim).to_owned(), owner(claim).to_owned());
                 self.disputed.extend([entry]);
             }
