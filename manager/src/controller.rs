@@ -159,14 +159,15 @@ impl Controller {
     }
 
     fn on_owned(&self, change: &Change) {
+        let owners = [&change.owner_uid, &change.old_owner_uid];
+        self.wake(owners.into_iter().flatten());
+    }
+
+    /// Has a look at the sets among `owners`, which are UIDs.
+    fn wake<'a>(&self, owners: impl Iterator<Item = &'a String>) {
         let by_uid = self.by_uid.read();
-        for owner in [&change.owner_uid, &change.old_owner_uid]
-            .into_iter()
-            .flatten()
-        {
-            if let Some(key) = by_uid.get(owner) {
-                self.queue.add(key.clone());
-            }
+        for key in owners.filter_map(|owner| by_uid.get(owner)) {
+            self.queue.add(key.clone());
         }
     }
 
@@ -179,10 +180,7 @@ impl Controller {
         for name in claim::namesakes(&change.key.name) {
             let pod = self.pods.get(&change.key.namespace, name);
             let owners = pod.iter().flat_map(|pod| &pod.metadata.owner_references);
-            let by_uid = self.by_uid.read();
-            for key in owners.flatten().filter_map(|owner| by_uid.get(&owner.uid)) {
-                self.queue.add(key.clone());
-            }
+            self.wake(owners.flatten().map(|owner| &owner.uid));
         }
     }
 

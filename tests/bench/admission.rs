@@ -2,18 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use apis::CloneSet;
 use cluster::{Cluster, Options, RealNode};
 use harness::door;
-use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::Api;
 use serde_json::{Value, json};
 
 use crate::manager::free_address;
+use crate::program::{self, Program};
 use crate::{stage, wait};
 
 /// Clients at a time.
@@ -29,60 +27,34 @@ pub(crate) fn options() -> Options {
     }
 }
 
-/// The webhook as a process of this machine, which never outlives the benchmark.
-struct Webhook(Child);
-
-impl Drop for Webhook {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(binary: &Path, cluster: &Cluster) -> Result<(Webhook, SocketAddr)> {
+/// Starts the webhook; it listens where the second says.
+fn start(binary: &Path, cluster: &Cluster) -> Result<(Program, SocketAddr)> {
     // Where the cluster reaches this machine.
     let address = SocketAddr::from((cluster.host_ip()?, free_address()?.port()));
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(binary);
+    let mut command = program::command(binary);
     command.args(["--health-probe-bind-address=0", "--metrics-bind-address=0"]);
     command.arg("--log-level=warn");
     command.arg(format!("--bind-address={address}"));
     command.env("KUBECONFIG", cluster.kubeconfig());
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-    let child = child.context("failed to start the webhook with setpriv")?;
-    Ok((Webhook(child), address))
-}
-
-fn set() -> CloneSet {
-    let set = json!({
-        "apiVersion": "apps.kruise.io/v1beta1", "kind": "CloneSet",
-        "metadata": {"generateName": "asked-"},
-        "spec": {
-            "selector": {"matchLabels": {"app": "web"}},
-            "template": {
-                "metadata": {"labels": {"app": "web"}},
-                "spec": {"containers": [{"name": "main", "image": "web:1"}]},
-            },
-        },
-    });
-    serde_json::from_value(set).expect("a CloneSet")
+    Ok((Program::start(&mut command)?, address))
 }
 
 /// Asks again and again, and gives what the API server measured meanwhile.
 pub(crate) async fn run(cluster: &Cluster, binary: &Path) -> Result<Value> {
-    door::register(cluster)?;
+    door::install(cluster)?;
     let client = harness::stage::client(cluster.kubeconfig().to_owned()).await;
     let (_webhook, address) = start(binary, cluster)?;
     door::lead(&client, address).await?;
+    let sets = Api::default_namespaced(client);
     wait::until("the API server believes the webhook", async || {
-        Ok(ask(&client).await.map_err(|error| error.to_string()))
+        Ok(door::ask(&sets).await.map_err(|error| error.to_string()))
     })
     .await?;
     let before = Buckets::read(cluster)?;
     let until = Instant::now() + FOR;
     let asking = (0..CLIENTS).map(|_| async {
         while Instant::now() < until {
-            ask(&client).await?;
+            door::ask(&sets).await?;
         }
         Ok::<_, kube::Error>(())
     });
@@ -96,15 +68,6 @@ pub(crate) async fn run(cluster: &Cluster, binary: &Path) -> Result<Value> {
             "p99": seen.quantile_ms(0.99)},
         "share_within": seen.shares(),
     }))
-}
-
-async fn ask(client: &Client) -> kube::Result<()> {
-    let sets: Api<CloneSet> = Api::default_namespaced(client.clone());
-    let dry = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
-    sets.create(&dry, &set()).await.map(drop)
 }
 
 /// How many answers came within so many seconds, the last without a limit.

@@ -11,6 +11,7 @@ mod manager;
 mod pod;
 mod pods;
 mod process;
+mod program;
 mod rollout;
 mod serial;
 mod set;

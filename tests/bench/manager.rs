@@ -3,29 +3,20 @@
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use kube::{Client, Config};
-use parking_lot::Mutex;
 
 use crate::process::Process;
+use crate::program::{self, Program};
 use crate::wait;
 
 /// A running manager.
 pub(crate) struct Manager {
-    child: Mutex<Child>,
+    program: Program,
     log: PathBuf,
     metrics: Client,
     pub(crate) process: Process,
-}
-
-impl Drop for Manager {
-    fn drop(&mut self) {
-        let child = self.child.get_mut();
-        let _ = child.kill();
-        let _ = child.wait();
-    }
 }
 
 /// How long the allocator keeps memory that is not needed, in milliseconds.
@@ -45,23 +36,20 @@ impl Manager {
     /// kernel kills it when the thread ends that called this: call it from the main thread.
     pub(crate) async fn start(binary: &Path, kubeconfig: &Path, log: PathBuf) -> Result<Self> {
         let (probes, metrics) = (free_address()?, free_address()?);
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(binary);
+        let mut command = program::command(binary);
         command.arg("--leader-elect=false");
         command.arg(format!("--health-probe-bind-address={probes}"));
         command.arg(format!("--metrics-bind-address={metrics}"));
-        command.env("KUBECONFIG", kubeconfig).stdin(Stdio::null());
+        command.env("KUBECONFIG", kubeconfig);
         // As config/manager has it, unless somebody tries another one.
         if std::env::var_os(PURGE_DELAY).is_none() {
             command.env(PURGE_DELAY, "0");
         }
-        command.stdout(Stdio::null()).stderr(File::create(&log)?);
-        let child = command
-            .spawn()
-            .context("failed to start the manager with setpriv")?;
-        let process = Process(child.id());
+        command.stderr(File::create(&log)?);
+        let program = Program::start(&mut command)?;
+        let process = program.process();
         let manager = Self {
-            child: Mutex::new(child),
+            program,
             log,
             metrics: client(metrics)?,
             process,
@@ -80,9 +68,8 @@ impl Manager {
 
     /// Fails when the manager has ended.
     pub(crate) fn check(&self) -> Result<()> {
-        let ended = self.child.lock().try_wait()?;
         let log = || fs::read_to_string(&self.log).unwrap_or_default();
-        ensure!(ended.is_none(), "the manager ended:\n{}", log());
+        ensure!(!self.program.has_ended()?, "the manager ended:\n{}", log());
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use harness::door::{CONFIGURATION, NAMESPACE};
 use harness::holds_for;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
@@ -11,7 +12,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use webhook::certs::Lifetimes;
 
-use crate::stage::{CONFIGURATION, NAMESPACE, Replica, SECRET, Stage, all_believed, secret};
+use crate::stage::{Replica, SECRET, Stage, all_believed, secret};
 
 /// So many replicas at once: more than anybody runs.
 const REPLICAS: usize = 4;

@@ -9,6 +9,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use webhook::migration::{migrate, read};
 
+use crate::migration::{stored_versions, until_stored};
 use crate::served::{Served, clear, minimal, object, sets};
 use crate::stage::Stage;
 
@@ -74,11 +75,6 @@ async fn a_list_of_thousands_is_converted() {
     clear(&client).await;
 }
 
-fn stored_versions(definition: &CustomResourceDefinition) -> Vec<String> {
-    let status = definition.status.clone().unwrap_or_default();
-    status.stored_versions.unwrap_or_default()
-}
-
 /// Has the API server store `version`.
 async fn store(client: &Client, version: &str) {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
@@ -99,13 +95,7 @@ async fn store(client: &Client, version: &str) {
         )
         .await
         .expect("another stored version");
-    eventually("the version is stored", async || {
-        let definition = definitions.get(door::DEFINITION).await;
-        let versions = stored_versions(&definition.map_err(|e| e.to_string())?);
-        let is_so = versions.iter().any(|stored| stored == version);
-        is_so.then_some(()).ok_or_else(|| format!("{versions:?}"))
-    })
-    .await;
+    until_stored(&definitions, door::DEFINITION, version).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -34,10 +34,19 @@ async fn apply(client: &Client, stored: &str) {
         .patch(NAME, &params, &Patch::Apply(definition(stored)))
         .await
         .expect("a definition");
+    until_stored(&definitions, NAME, stored).await;
+}
+
+/// Waits until the API server says that there may be objects stored as `version`.
+pub(crate) async fn until_stored(
+    definitions: &Api<CustomResourceDefinition>,
+    name: &str,
+    version: &str,
+) {
     eventually("the version is stored", async || {
-        let definition = definitions.get(NAME).await.map_err(|e| e.to_string())?;
+        let definition = definitions.get(name).await.map_err(|e| e.to_string())?;
         let versions = stored_versions(&definition);
-        let is_stored = versions.iter().any(|version| version == stored);
+        let is_stored = versions.iter().any(|stored| stored == version);
         is_stored
             .then_some(())
             .ok_or_else(|| format!("{versions:?}"))
@@ -45,7 +54,7 @@ async fn apply(client: &Client, stored: &str) {
     .await;
 }
 
-fn stored_versions(definition: &CustomResourceDefinition) -> Vec<String> {
+pub(crate) fn stored_versions(definition: &CustomResourceDefinition) -> Vec<String> {
     let status = definition.status.clone().unwrap_or_default();
     status.stored_versions.unwrap_or_default()
 }

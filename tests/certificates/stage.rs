@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use cluster::{Cluster, Options, RealNode};
-use harness::manager::root;
+use harness::door::{CONFIGURATION, DEFINITION, NAMESPACE, SERVICE};
 use harness::wait::{eventually, within};
 use harness::{door, stage};
 use jiff::Timestamp;
@@ -23,9 +23,7 @@ use webhook::metrics::Metrics;
 use webhook::readiness::Readiness;
 use webhook::tls::Identity;
 
-pub(crate) const NAMESPACE: &str = "insitu-system";
 pub(crate) const SECRET: &str = "insitu-webhook-certs";
-pub(crate) const CONFIGURATION: &str = "insitu-webhook";
 /// What the issue of a broken Secret or registration may last.
 pub(crate) const HEALED_WITHIN: Duration = Duration::from_secs(10);
 
@@ -44,7 +42,7 @@ impl Stage {
                 ..Options::new(format!("certificates-{}", std::process::id()))
             };
             let cluster = Cluster::start(options).expect("a control plane");
-            door::register(&cluster).expect("what is shipped");
+            door::install(&cluster).expect("what is shipped");
             let turn = Mutex::default();
             Self { cluster, turn }
         })
@@ -74,8 +72,7 @@ impl Stage {
 
     /// Applies the webhook configuration as shipped, the way GitOps tools do.
     pub(crate) fn register(&self) {
-        let file = format!("{}/config/webhook/clonesets.yaml", root().display());
-        self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &file]);
+        door::register(&self.cluster).expect("what is shipped");
     }
 }
 
@@ -87,7 +84,7 @@ pub(crate) struct Replica {
 
 pub(crate) fn names() -> Names {
     Names {
-        service: "insitu-webhook".into(),
+        service: SERVICE.into(),
         namespace: NAMESPACE.into(),
     }
 }
@@ -104,7 +101,7 @@ impl Replica {
         let objects = Objects {
             secret: SECRET.into(),
             configuration: CONFIGURATION.into(),
-            definitions: vec!["clonesets.apps.kruise.io".into()],
+            definitions: vec![DEFINITION.into()],
         };
         let wanted = Wanted {
             names: names(),

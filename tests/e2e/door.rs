@@ -7,7 +7,7 @@ use harness::shop::{SET, container, image, is_ready, spec};
 use harness::wait::within;
 use harness::{Shop, Stage, eventually};
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
 use serde_json::json;
@@ -51,16 +51,8 @@ async fn doors(stage: &Stage, client: &Client, count: usize) {
 
 /// Whether a new CloneSet would be let in.
 async fn admits(shop: &Shop) -> Result<(), String> {
-    let set = json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "CloneSet",
-        "metadata": {"generateName": "asked-"}, "spec": spec(1)});
-    let set = serde_json::from_value(set).expect("a CloneSet");
-    let dry = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
-    let made = shop.sets.create(&dry, &set).await;
-    made.map(drop)
-        .map_err(|error| format!("to create: {error:?}"))
+    let asked = harness::door::ask(&shop.sets).await;
+    asked.map_err(|error| format!("to create: {error:?}"))
 }
 
 /// Whether a new CloneSet would be let in, and the present one is shown in the old version.

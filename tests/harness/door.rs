@@ -1,17 +1,18 @@
 //! A webhook that runs outside of the cluster, as its API server is told to find it.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use apis::CloneSet;
 use cluster::Cluster;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::manager::root;
+use crate::shop::spec;
 
 /// The Service that the registrations name.
 pub const SERVICE: &str = "insitu-webhook";
@@ -22,25 +23,46 @@ pub const CONFIGURATION: &str = "insitu-webhook";
 /// What is converted.
 pub const DEFINITION: &str = "clonesets.apps.kruise.io";
 
-/// Applies what is shipped: the definition, the namespace and the registrations.
+/// Applies what is shipped: the definition, the namespace and the webhook configuration.
+///
+/// # Errors
+/// When the cluster refuses.
+pub fn install(cluster: &Cluster) -> Result<()> {
+    apply(cluster, "crd/apps.kruise.io_clonesets.yaml")?;
+    apply(cluster, "manager/namespace.yaml")?;
+    register(cluster)
+}
+
+/// Applies the webhook configuration as shipped, the way GitOps tools do.
 ///
 /// # Errors
 /// When the cluster refuses.
 pub fn register(cluster: &Cluster) -> Result<()> {
-    for file in [
-        "crd/apps.kruise.io_clonesets.yaml",
-        "manager/namespace.yaml",
-        "webhook/clonesets.yaml",
-    ] {
-        apply(cluster, &root().join("config").join(file))?;
-    }
-    Ok(())
+    apply(cluster, "webhook/clonesets.yaml")
 }
 
-fn apply(cluster: &Cluster, file: &Path) -> Result<()> {
-    let file = file.to_str().context("a path of text")?;
-    let apply = ["apply", "--server-side", "--force-conflicts", "-f", file];
+fn apply(cluster: &Cluster, file: &str) -> Result<()> {
+    let file = format!("{}/config/{file}", root().display());
+    let apply = ["apply", "--server-side", "--force-conflicts", "-f", &file];
     Ok(cluster.kubectl(&apply).map(drop)?)
+}
+
+/// Asks whether a new CloneSet would be let in.
+///
+/// # Errors
+/// When it would not.
+pub async fn ask(sets: &Api<CloneSet>) -> kube::Result<()> {
+    let mut set = CloneSet::new(
+        "",
+        serde_json::from_value(spec(1)).map_err(kube::Error::SerdeError)?,
+    );
+    set.metadata.name = None;
+    set.metadata.generate_name = Some("asked-".to_owned());
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    sets.create(&dry, &set).await.map(drop)
 }
 
 /// Leads calls of the registered Service to `address`. The API server goes where a Service of type

@@ -5,13 +5,12 @@ use std::{sync::Arc, time::Duration};
 use axum::Router;
 use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
     time::timeout,
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
@@ -19,7 +18,7 @@ use crate::metrics::Metrics;
 mod activity;
 mod connection;
 
-use connection::{CLOSE_WITHIN, End};
+use connection::End;
 
 /// When the system has no more sockets: a pause, so that connections may end.
 const BREATH: Duration = Duration::from_millis(100);
@@ -108,25 +107,6 @@ impl Server {
         }
     }
 
-    /// What speaks HTTP, and its buffers, are made when somebody speaks: many connections are held
-    /// in reserve.
-    async fn established(&self, mut stream: TlsStream<TcpStream>, stop: CancellationToken) -> End {
-        let first = stop.run_until_cancelled(timeout(self.limits.idle, stream.fill_buf()));
-        let end = match first.await {
-            Some(Ok(Ok(bytes))) if !bytes.is_empty() => {
-                let (router, limits) = (self.router.clone(), self.limits);
-                return Box::pin(connection::serve(stream, router, limits, stop)).await;
-            }
-            Some(Ok(Ok(_nothing))) => End::Closed,
-            Some(Ok(Err(_))) => return End::Broken,
-            Some(Err(_elapsed)) => End::Idle,
-            None => End::Stopped,
-        };
-        // Whether the client still hears it or not.
-        let _ = timeout(CLOSE_WITHIN, stream.shutdown()).await;
-        end
-    }
-
     async fn connection(&self, tcp: TcpStream, stop: CancellationToken) -> End {
         // An answer is one small write: waiting for more to send would only delay it.
         let _ = tcp.set_nodelay(true);
@@ -139,7 +119,9 @@ impl Server {
                 tracing::debug!(%error, "a handshake failed");
                 End::HandshakeFailed
             }
-            Some(Ok(Ok(stream))) => self.established(stream, stop).await,
+            Some(Ok(Ok(stream))) => {
+                connection::serve(stream, self.router.clone(), self.limits, stop).await
+            }
         }
     }
 }

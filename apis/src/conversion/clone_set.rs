@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::form::{Kind, put_key, take_key};
+use super::form::{Kind, put_key, take_fields, take_key};
 
 /// Label of `v1alpha1` for `scaleStrategy.excludePreparingDelete`.
 const EXCLUDE_LABEL: &str = "apps.kruise.io/cloneset-scaling-exclude-preparing-delete";
@@ -42,14 +42,7 @@ pub(super) const KIND: Kind = Kind {
 const FIELDS: [&str; 2] = ["updateStrategy", "scaleStrategy"];
 
 fn take(object: &mut Value) -> Value {
-    let mut form = Map::new();
-    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-        for field in FIELDS {
-            if let Some(value) = spec.remove(field) {
-                form.insert(field.to_owned(), value);
-            }
-        }
-    }
+    let mut form = take_fields(object, &FIELDS);
     let mut keys = Map::new();
     for (annotation, _) in PRE_DOWNLOAD {
         if let Some(value) = take_key(object, "annotations", annotation) {

@@ -76,6 +76,16 @@ fn set_annotation(object: &mut Value, key: &str, text: &str) {
     put_key(object, "annotations", key, text.into());
 }
 
+/// Takes those of `fields` that the spec has.
+pub(super) fn take_fields(object: &mut Value, fields: &[&str]) -> Map<String, Value> {
+    let spec = object.get_mut("spec").and_then(Value::as_object_mut);
+    let taken = spec.into_iter().flat_map(|spec| {
+        let fields = fields.iter();
+        fields.filter_map(|field| spec.remove_entry(*field))
+    });
+    taken.collect()
+}
+
 /// Takes `key` out of the object's labels or annotations.
 pub(super) fn take_key(object: &mut Value, map: &str, key: &str) -> Option<Value> {
     let metadata = object.get_mut("metadata")?.as_object_mut()?;

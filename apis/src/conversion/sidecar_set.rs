@@ -1,8 +1,8 @@
 //! SidecarSet. `v1alpha1` has a field for a single namespace, and a label for `customVersion`.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::form::{Kind, put_key, take_key};
+use super::form::{Kind, put_key, take_fields, take_key};
 use crate::names::{CUSTOM_VERSION_LABEL, NAMESPACE_NAME_LABEL};
 use crate::validation::labels::is_value;
 
@@ -19,14 +19,7 @@ const FIELDS: [&str; 3] = ["namespace", "namespaceSelector", "customVersion"];
 const LABEL: &str = "label";
 
 fn take(object: &mut Value) -> Value {
-    let mut form = Map::new();
-    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-        for field in FIELDS {
-            if let Some(value) = spec.remove(field) {
-                form.insert(field.to_owned(), value);
-            }
-        }
-    }
+    let mut form = take_fields(object, &FIELDS);
     if let Some(value) = take_key(object, "labels", CUSTOM_VERSION_LABEL) {
         form.insert(LABEL.to_owned(), value);
     }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::{Selector, SelectorExt};
 use serde_json::Value;
 
-use super::{Checked, FieldError, template};
+use super::{Checked, FieldError, template, terms};
 use crate::clone_set::{CloneSet, CloneSetSpec, ScaleStrategy};
 use crate::int_or_percent::IntOrPercent;
 use crate::lifecycle::Lifecycle;
@@ -180,15 +180,7 @@ impl Checks<'_> {
         value: Option<&IntOrString>,
         default: IntOrPercent,
     ) -> IntOrPercent {
-        match value.map(IntOrPercent::parse) {
-            None => default,
-            Some(Ok(parsed)) => parsed,
-            Some(Err(message)) => {
-                self.errors
-                    .push(FieldError::invalid(format!("{ROLLING}.{field}"), message));
-                default
-            }
-        }
+        terms::share(self.errors, &format!("{ROLLING}.{field}"), value, default)
     }
 
     fn selector(&mut self, spec: &CloneSetSpec) -> Selector {

@@ -1,14 +1,33 @@
-//! Checks of the terms that order the Pods of an update.
+//! Checks of the terms that say how many Pods an update takes at a time, and in which order.
 
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::Selector;
 
 use super::FieldError;
 use super::clone_set::Priority;
+use crate::int_or_percent::IntOrPercent;
 use crate::schema::TERMS_MAX;
 use crate::update_strategy::{PriorityStrategy, ScatterTerm};
 
 fn refuse(errors: &mut Vec<FieldError>, path: impl Into<String>, message: impl Into<String>) {
     errors.push(FieldError::invalid(path, message));
+}
+
+/// A number or a percentage, `default` where there is none.
+pub(super) fn share(
+    errors: &mut Vec<FieldError>,
+    path: &str,
+    value: Option<&IntOrString>,
+    default: IntOrPercent,
+) -> IntOrPercent {
+    match value.map(IntOrPercent::parse) {
+        None => default,
+        Some(Ok(parsed)) => parsed,
+        Some(Err(message)) => {
+            refuse(errors, path, message);
+            default
+        }
+    }
 }
 
 /// Each term costs a look at every Pod, so there is an end to them.

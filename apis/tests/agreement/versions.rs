@@ -76,9 +76,18 @@ fn prune(value: &mut Value, schema: &Value) {
 
 #[test]
 fn what_goes_through_the_other_version_comes_back_as_it_was() {
+    come_back(SEEDS, schema, random);
+}
+
+/// Random objects of a kind by its `schema`, there and back, from either version.
+pub(crate) fn come_back(
+    seeds: u64,
+    schema: impl Fn(Version) -> Value,
+    random: impl Fn(Version, &Value, u64) -> Value,
+) {
     for version in [Version::V1Alpha1, Version::V1Beta1] {
         let (own, others) = (schema(version), schema(other(version)));
-        for seed in 0..SEEDS {
+        for seed in 0..seeds {
             let before = random(version, &own, seed);
             let there = convert(before.clone(), other(version)).unwrap();
             let there = pruned(there, &others);

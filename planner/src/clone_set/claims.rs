@@ -95,7 +95,8 @@ impl<'a> Claims<'a> {
     }
 }
 
-fn instance_id(pod: &Pod) -> Option<&str> {
+/// Which instance of the set it is.
+pub(super) fn instance_id(pod: &Pod) -> Option<&str> {
     pod.labels().get(names::INSTANCE_ID_LABEL)
 }
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use apis::lifecycle::State;
-use apis::names::INSTANCE_ID_LABEL;
 
+use super::claims::instance_id;
 use super::create::{claim_body, claim_name};
 use super::{Context, Fate, PodView};
 use crate::claim::held_as;
@@ -36,7 +36,7 @@ impl Context<'_> {
         let there: BTreeSet<&str> = s.claims.iter().map(|claim| claim.name()).collect();
         for index in waiting {
             let pod = self.pods[index].pod;
-            let Some(id) = pod.labels().get(INSTANCE_ID_LABEL) else {
+            let Some(id) = instance_id(pod) else {
                 continue;
             };
             for (volume, name) in pod.awaited_claims() {

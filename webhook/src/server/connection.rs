@@ -16,7 +16,11 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -27,7 +31,7 @@ use super::{
 };
 
 /// For the last words of a connection that has to go.
-pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 /// A client that is gone without a word is noticed within two of these.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
@@ -64,8 +68,31 @@ impl End {
     }
 }
 
-/// Serves what was agreed on in the handshake.
+/// Serves a connection after its handshake. What speaks HTTP, and its buffers, are made when
+/// somebody speaks: many connections are held in reserve.
 pub(super) async fn serve(
+    mut stream: TlsStream<TcpStream>,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) -> End {
+    let first = stop.run_until_cancelled(timeout(limits.idle, stream.fill_buf()));
+    let end = match first.await {
+        Some(Ok(Ok(bytes))) if !bytes.is_empty() => {
+            return Box::pin(speak(stream, router, limits, stop)).await;
+        }
+        Some(Ok(Ok(_nothing))) => End::Closed,
+        Some(Ok(Err(_))) => return End::Broken,
+        Some(Err(_elapsed)) => End::Idle,
+        None => End::Stopped,
+    };
+    // Whether the client still hears it or not.
+    let _ = timeout(CLOSE_WITHIN, stream.shutdown()).await;
+    end
+}
+
+/// Speaks what was agreed on in the handshake.
+async fn speak(
     stream: TlsStream<TcpStream>,
     router: Router,
     limits: Limits,

@@ -19,14 +19,12 @@ impl Checks {
         value: Option<&IntOrString>,
         default: IntOrPercent,
     ) -> IntOrPercent {
-        match value.map(IntOrPercent::parse) {
-            None => default,
-            Some(Ok(parsed)) => parsed,
-            Some(Err(message)) => {
-                self.refuse(format!("{UPDATE}.{field}"), message);
-                default
-            }
-        }
+        terms::share(
+            &mut self.errors,
+            &format!("{UPDATE}.{field}"),
+            value,
+            default,
+        )
     }
 
     pub(super) fn update(&mut self, strategy: Option<&SidecarUpdateStrategy>) -> Update {
