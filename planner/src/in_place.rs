@@ -28,7 +28,7 @@ mod resize;
 pub(crate) use alike::{Alike, alike};
 pub(crate) use batch::{Batch, batch, waits_for};
 pub(crate) use patch::{patch_pod, test_owner};
-pub(crate) use progress::{Progress, doubtful_until, progress, trouble};
+pub(crate) use progress::{Progress, doubtful_until, kept_from, progress, trouble};
 pub(crate) use resize::{ResizeChange, awaits_restart, given_up, resize_pod};
 
 /// Which list of the Pod's spec a container stands in.

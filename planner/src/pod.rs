@@ -112,6 +112,9 @@ pub struct PodSpec {
     pub init_containers: Arc<[Container]>,
     /// Conditions that Ready waits for.
     pub readiness_gates: Arc<[ReadinessGate]>,
+    /// Seconds that containers have to end by themselves; the API server sets 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub termination_grace_period_seconds: Option<u32>,
     /// Those that are claims of its own, and are waited for: see [`Pod::awaited_claims`].
     #[serde(
         deserialize_with = "volume::of_claims",

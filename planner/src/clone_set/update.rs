@@ -88,7 +88,14 @@ impl<'a> Context<'a> {
                 }
                 Some((_, Way::Recreate(reason))) => self.recreate(index, reason.clone()),
             };
-            self.pods[index].reason = reason;
+            // The budget may be what it waits for only because hooks hold Pods, itself among them: what
+            // has to be released is the hook.
+            let p = &mut self.pods[index];
+            if !(matches!(reason, Reason::WaitingBudget { .. })
+                && matches!(p.reason, Reason::WaitingHook { .. }))
+            {
+                p.reason = reason;
+            }
         }
     }
 

@@ -103,8 +103,8 @@ impl<'a> Eye<'a> {
         }
     }
 
-    /// The Pod, and when time alone changes the judgement: it becomes available, or its trouble is
-    /// believed.
+    /// The Pod, and when time alone changes the judgement: it becomes available, its trouble is
+    /// believed, or no restart is expected any more.
     pub(super) fn view(&self, owned: Owned<'a>) -> (PodView<'a>, Option<Timestamp>) {
         let s = self.s;
         let Owned {
@@ -126,6 +126,15 @@ impl<'a> Eye<'a> {
             look_at = in_place::doubtful_until(pod).filter(|until| *until > s.now);
             if look_at.is_some() {
                 progress = Progress::Restarting(Reason::Patched);
+            }
+        }
+        if progress == Progress::Restarting(Reason::Patched)
+            && let Some(at) = in_place::kept_from(pod)
+        {
+            if at > s.now {
+                look_at = Some(at);
+            } else {
+                progress = Progress::Done;
             }
         }
         let deadline = s.set.resize_deadline_seconds.filter(|_| !facts.is_settled);

@@ -35,6 +35,39 @@ pub(crate) fn doubtful_until(pod: &Pod) -> Option<Timestamp> {
     asked.saturating_add(LAST_WORDS).ok()
 }
 
+/// So long after the kubelet has seen a spec, and the containers' grace period, the API server knows
+/// of what it stopped: the kubelet acts in the sync in which it says that it has seen the spec, and
+/// Pods of a node that is not heard of for 50 seconds are not Ready (`--node-monitor-grace-period`).
+const NEWS: SignedDuration = SignedDuration::from_mins(1);
+
+/// What containers have to end by themselves where the Pod does not say it (Kubernetes' default).
+const GRACE_SECONDS: u32 = 30;
+
+/// From when on `pod`, whose containers are awaited, is taken for one that the kubelet has left
+/// alone. An image that somebody put there by hand, that the kubelet saw, and that was taken back
+/// may have restarted the container, or not: nothing says which of the two it was started with. But
+/// where it serves, and the runtime reports the very image that the spec names, and the kubelet has
+/// had the time to stop it, then it is not going to.
+///
+/// None while it may still be stopped. A Pod without a gate has no time from which to count: with a
+/// gate it is Ready only after the kubelet has seen the spec.
+pub(crate) fn kept_from(pod: &Pod) -> Option<Timestamp> {
+    let state = pod.in_place_state()?;
+    let is_seen = pod.status.observed_generation == Some(pod.generation());
+    let serves = |name: &String| {
+        let status = pod.container_status(name);
+        status.is_some_and(|status| status.ready && image_is_reported(pod, name, status))
+    };
+    let is_image = state.resizes.is_empty() && state.last.keys().all(serves);
+    if !is_seen || !is_image || pod.gate() != Gate::Open {
+        return None;
+    }
+    let grace = pod.spec.termination_grace_period_seconds;
+    let grace = SignedDuration::from_secs(grace.unwrap_or(GRACE_SECONDS).into());
+    let since = pod.ready_since()?.saturating_add(grace).ok()?;
+    since.saturating_add(NEWS).ok()
+}
+
 /// Judges `pod` by its record.
 pub(crate) fn progress(pod: &Pod, record: Option<&InPlaceState>) -> Progress {
     // A Pod that was patched before its containers were reported has none on record. The kubelet
@@ -128,9 +161,13 @@ fn started_since(status: &ContainerStatus, asked: &str) -> bool {
         .is_some_and(|(started, asked)| started.0 > asked)
 }
 
+/// The runtime says that it runs the image of the spec. It writes names out in full.
 fn image_is_reported(pod: &Pod, name: &str, status: &ContainerStatus) -> bool {
-    let spec = pod.container(name);
-    spec.is_some_and(|spec| spec.image == status.image)
+    let reported = &*status.image;
+    let short = reported.strip_prefix("docker.io/");
+    let shortest = short.and_then(|name| name.strip_prefix("library/"));
+    let spec = pod.container(name).map(|spec| &*spec.image);
+    spec.is_some_and(|spec| [Some(reported), short, shortest].contains(&Some(spec)))
 }
 
 /// A container that cannot run, of all or of the one called `only`.

@@ -60,6 +60,14 @@ fn lives_that_failed_once_are_lived_to_their_end() {
         ),
         (68_775, "a Pod that was let go meanwhile was patched"),
         (
+            17_067,
+            "who a hook keeps from counting was said to wait for the budget",
+        ),
+        (
+            86_884,
+            "an image was taken back that a kubelet had seen and not started",
+        ),
+        (
             79_845,
             "a claim was deleted by the other one of two processes",
         ),

@@ -356,6 +356,28 @@ fn before_a_pod_counts() {
     );
 }
 
+/// Bug: Pods that the hook keeps from counting were said to wait for a budget that only the hook can
+/// give back. (Found by the simulation, seed 17067.)
+#[test]
+fn who_is_held_by_a_hook_waits_for_it_and_not_for_the_budget_that_it_uses_up() {
+    let mut world = hooked(3, &json!({"inPlaceUpdate": hold()}));
+    let names: Vec<String> = world.server.pods.keys().cloned().collect();
+    world.edit("another hook", |spec| {
+        spec["lifecycle"]["preNormal"] = json!({"finalizersHandler": ["ex.io/registered"]});
+    });
+    for name in &names {
+        world.server.pods.get_mut(name).unwrap()["metadata"]["labels"]["lifecycle.apps.kruise.io/state"] =
+            "PreparingNormal".into();
+    }
+    world.kubelet.broken.extend(names[1..].iter().cloned());
+    world.settle();
+    world.set_image("web:2");
+    world.settle();
+    assert_eq!(pods_in(&world, "PreparingUpdate").len(), 2);
+    assert_eq!(pods_in(&world, "PreparingNormal").len(), 1);
+    assert_eq!(waiting(&world, "WaitingHook"), 3, "{:?}", world.status());
+}
+
 /// The template itself has what the hook asks for.
 #[test]
 fn complete_from_the_start_costs_nothing() {

@@ -63,8 +63,6 @@ impl Life<'_> {
             if is_active(pod) && hooks::is_waited_for(&lifecycle, pod) {
                 assert_eq!(reason.as_str(), "WaitingHook", "end: {reason} of {pod}");
             }
-            // Not `Patched`: whether an edit by hand that was taken back had an effect is not known where
-            // the kubelet has seen it, so such a Pod waits for its containers until the next update.
             let is_under_way = matches!(
                 reason,
                 Reason::Draining
