@@ -17,6 +17,7 @@ mod play;
 mod project;
 mod random;
 mod real_side;
+mod sets;
 mod specs;
 mod stage;
 mod step;
@@ -85,4 +86,10 @@ async fn kubelets_agree() {
 #[tokio::test]
 async fn the_schema_and_the_checks_agree() {
     specs::compare(client().await).await;
+}
+
+#[tokio::test]
+async fn clone_sets_agree() {
+    let sets = specs::served(client().await).await;
+    sets::compare(sets, include_str!("sequences/sets.txt")).await;
 }

@@ -52,23 +52,32 @@ fn refused(object: &Value) -> Vec<(String, String)> {
     errors.map(|e| (e.path, e.message)).collect()
 }
 
-pub(crate) async fn compare(client: Client) {
+/// CloneSets, once the API server has them.
+pub(crate) async fn served(client: Client) -> Api<DynamicObject> {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    crds.create(&PostParams::default(), &CloneSet::crd())
-        .await
-        .expect("the CRD");
+    match crds.create(&PostParams::default(), &CloneSet::crd()).await {
+        Ok(_) => {}
+        // Another test was first.
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+        Err(error) => panic!("the CRD: {error}"),
+    }
     let resource = ApiResource::erase::<CloneSet>(&());
     let sets: Api<DynamicObject> = Api::default_namespaced_with(client, &resource);
-    let dry = PostParams {
-        dry_run: true,
-        ..Default::default()
-    };
     eventually("CloneSets are served", async || {
         sets.list(&kube::api::ListParams::default())
             .await
             .map_err(|error| error.to_string())
     })
     .await;
+    sets
+}
+
+pub(crate) async fn compare(client: Client) {
+    let sets = served(client).await;
+    let dry = PostParams {
+        dry_run: true,
+        ..Default::default()
+    };
     let mut verdicts = [0, 0];
     for spec in specs() {
         let mut object = json!({

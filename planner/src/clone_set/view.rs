@@ -116,27 +116,11 @@ impl<'a> Eye<'a> {
         let own = finding.own.and_then(|own| s.revisions.get(own));
         let side = finding.own.and_then(|own| self.sides.get(own));
         let (updated, current) = side.copied().unwrap_or_default();
-        let mut progress = if facts.is_settled {
-            Progress::Done
+        let (progress, look_at) = if facts.is_settled {
+            (Progress::Done, None)
         } else {
-            remembering(s, pod.progress())
+            in_time(s, pod)
         };
-        let mut look_at = None;
-        if matches!(&progress, Progress::Restarting(reason) if reason.needs_a_person()) {
-            look_at = in_place::doubtful_until(pod).filter(|until| *until > s.now);
-            if look_at.is_some() {
-                progress = Progress::Restarting(Reason::Patched);
-            }
-        }
-        if progress == Progress::Restarting(Reason::Patched)
-            && let Some(at) = in_place::kept_from(pod)
-        {
-            if at > s.now {
-                look_at = Some(at);
-            } else {
-                progress = Progress::Done;
-            }
-        }
         let deadline = s.set.resize_deadline_seconds.filter(|_| !facts.is_settled);
         let given_up = in_place::given_up(pod, deadline);
         let given_up = given_up.map(|(at, _)| at).filter(|at| *at > s.now);
@@ -270,6 +254,24 @@ impl PodView<'_> {
             State::PreparingUpdate | State::Updated => IN_PLACE_UPDATE,
             State::PreparingDelete => PRE_DELETE,
         }
+    }
+}
+
+/// How far the kubelet has come with `pod`, as far as it can be told now, and when time alone tells
+/// more.
+fn in_time(s: &Snapshot, pod: &Pod) -> (Progress, Option<Timestamp>) {
+    match remembering(s, pod.progress()) {
+        Progress::Restarting(reason) if reason.needs_a_person() => {
+            match in_place::doubtful_until(pod).filter(|until| *until > s.now) {
+                Some(until) => (Progress::Restarting(Reason::Patched), Some(until)),
+                None => (Progress::Restarting(reason), None),
+            }
+        }
+        Progress::Restarting(Reason::Patched) => match in_place::kept_from(pod) {
+            Some(at) if at <= s.now => (Progress::Done, None),
+            later => (Progress::Restarting(Reason::Patched), later),
+        },
+        told => (told, None),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A world for the planner to act on, without a cluster.
 //!
-//! Reading order: [`object`], [`server`] and [`kubelet`] (the model), [`world`] (which drives the planner on
+//! Reading order: [`object`], [`server`], [`set`] and [`kubelet`] (the model), [`world`] (which drives the planner on
 //! it) with [`watchdog`] and [`hooks`] (what must hold after every write), [`timeline`] (how a rollout is
 //! printed).
 
@@ -15,6 +15,7 @@ pub mod kubelet;
 pub mod object;
 mod resize;
 pub mod server;
+pub mod set;
 pub mod timeline;
 pub mod watchdog;
 pub mod world;

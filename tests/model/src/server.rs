@@ -16,6 +16,7 @@ mod update;
 
 pub use delete::claims_of;
 pub use update::merge_condition;
+pub(crate) use update::tidy;
 
 /// What a request was refused for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,13 +13,14 @@ use serde_json::{Value, json};
 use crate::kubelet::Kubelet;
 use crate::object::Object;
 use crate::server::Server;
+use crate::set::{self, Part};
 use crate::timeline::Timeline;
 use crate::watchdog::Watchdog;
 
 pub struct World {
     pub server: Server,
     pub kubelet: Kubelet,
-    pub set: Value,
+    pub set: Object,
     /// Pods as the planner sees them: the server's at some time, never older than our own writes.
     pub view: BTreeMap<String, Object>,
     pub held: BTreeMap<String, String>,
@@ -34,7 +35,7 @@ impl World {
         let set = json!({
             "apiVersion": "apps.kruise.io/v1beta1",
             "kind": "CloneSet",
-            "metadata": {"name": "web", "namespace": "shop", "uid": "set-uid", "generation": 1},
+            "metadata": {"name": "web", "namespace": "shop", "uid": "set-uid"},
             "spec": {
                 "replicas": replicas,
                 "selector": {"matchLabels": {"app": "web"}},
@@ -48,7 +49,7 @@ impl World {
         Self {
             server: Server::default(),
             kubelet: Kubelet::default(),
-            set,
+            set: set::create(set),
             view: BTreeMap::new(),
             held: BTreeMap::new(),
             timeline: Timeline::default(),
@@ -67,12 +68,7 @@ impl World {
 
     /// A user changes the spec.
     pub fn edit(&mut self, what: &str, change: impl FnOnce(&mut Value)) {
-        let before = self.set["spec"].clone();
-        change(&mut self.set["spec"]);
-        if self.set["spec"] != before {
-            let generation = self.set["metadata"]["generation"].as_i64().unwrap();
-            self.set["metadata"]["generation"] = (generation + 1).into();
-        }
+        self.set = set::change(&self.set, Part::Whole, |set| change(&mut set["spec"]));
         self.timeline.user(what, &self.server);
     }
 
@@ -101,7 +97,7 @@ impl World {
     }
 
     pub fn valid(&self) -> Valid<CloneSet> {
-        let set = CloneSet::deserialize(&self.set).unwrap();
+        let set = CloneSet::deserialize(&*self.set).unwrap();
         Valid::new(set).map_err(|(_, errors)| errors).unwrap()
     }
 
@@ -189,7 +185,7 @@ impl World {
         let status = serde_json::to_value(&plan.status).unwrap();
         if self.set["status"] != status {
             written += 1;
-            self.set["status"] = status;
+            self.set = set::change(&self.set, Part::Status, |set| set["status"] = status);
             self.timeline.status(&plan.status, &self.server);
         }
         written

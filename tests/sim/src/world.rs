@@ -11,6 +11,7 @@ use model::hooks;
 use model::kubelet::{Kubelet, is_warmer};
 use model::object::Object;
 use model::server::{Refused, Server};
+use model::set::{self, Part};
 use model::watchdog::{condition, is_active};
 use planner::effect::{Request, Resource};
 use serde::Deserialize;
@@ -25,7 +26,6 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) kubelet: Kubelet,
     pub(crate) set: Object,
-    set_version: u64,
     pub(crate) journal: Vec<Entry>,
     pub(crate) judge: Judge,
     /// The set has more than images.
@@ -48,7 +48,7 @@ impl World {
         let set = json!({
             "apiVersion": "apps.kruise.io/v1beta1",
             "kind": "CloneSet",
-            "metadata": {"name": "web", "namespace": "shop", "uid": "set-uid", "generation": 0},
+            "metadata": {"name": "web", "namespace": "shop", "uid": "set-uid"},
             "spec": spec,
         });
         let mut server = Server::default();
@@ -58,8 +58,7 @@ impl World {
         let mut world = Self {
             server,
             kubelet,
-            set: set.into(),
-            set_version: 0,
+            set: set::create(set),
             journal: Vec::new(),
             judge: Judge::default(),
             is_rich: false,
@@ -70,7 +69,7 @@ impl World {
             written: 0,
             trace: is_traced.then(Vec::new),
         };
-        world.store_set(true);
+        world.note_set();
         world
     }
 
@@ -93,14 +92,8 @@ impl World {
         trace.extend(objects.map(|object| object.to_string()));
     }
 
-    fn store_set(&mut self, is_spec: bool) {
-        self.set_version += 1;
-        let metadata = &mut self.set["metadata"];
-        metadata["resourceVersion"] = self.set_version.to_string().into();
-        if is_spec {
-            let generation = metadata["generation"].as_i64().unwrap_or_default();
-            metadata["generation"] = (generation + 1).into();
-        }
+    /// Watches tell of the set as it is now.
+    fn note_set(&mut self) {
         self.journal.push(Entry {
             kind: Kind::Set,
             name: "web".into(),
@@ -109,12 +102,20 @@ impl World {
         });
     }
 
+    /// Takes over what became of the set. Returns whether it changed.
+    fn store_set(&mut self, set: Object) -> bool {
+        let is_new = !set.is(&self.set);
+        self.set = set;
+        if is_new {
+            self.note_set();
+        }
+        is_new
+    }
+
     /// Somebody changes the spec.
     pub(crate) fn edit(&mut self, what: &str, change: impl FnOnce(&mut Value)) {
-        let before = self.set["spec"].clone();
-        change(&mut self.set["spec"]);
-        if self.set["spec"] != before {
-            self.store_set(true);
+        let set = set::change(&self.set, Part::Whole, |set| change(&mut set["spec"]));
+        if self.store_set(set) {
             let spec = self.set["spec"].to_string();
             self.tell(|| format!("USER {what}: {spec}"));
         }
@@ -123,14 +124,8 @@ impl World {
     /// A merge patch of the status subresource. Returns the set as it is then, or None where it is
     /// another version by now than the patch is meant for.
     pub(crate) fn patch_status(&mut self, patch: &Value) -> Option<Object> {
-        let version = &patch["metadata"]["resourceVersion"];
-        if !version.is_null() && *version != self.set["metadata"]["resourceVersion"] {
-            return None;
-        }
-        let mut status = self.set["status"].take();
-        json_patch::merge(&mut status, &patch["status"]);
-        self.set["status"] = status;
-        self.store_set(false);
+        let set = set::merge(&self.set, Part::Status, patch).ok()?;
+        self.store_set(set);
         self.written += 1;
         Some(self.set.clone())
     }

@@ -122,7 +122,7 @@ fn set(map: &mut Value, key: &str, value: Value) {
 }
 
 /// What is empty is not stored: an `add` below it fails as if it had never been there.
-pub(super) fn tidy(object: &mut Value) {
+pub(crate) fn tidy(object: &mut Value) {
     for condition in object
         .pointer_mut("/status/conditions")
         .and_then(Value::as_array_mut)
