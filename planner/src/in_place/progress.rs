@@ -41,7 +41,7 @@ pub(crate) fn doubtful_until(pod: &Pod) -> Option<Timestamp> {
 const NEWS: SignedDuration = SignedDuration::from_mins(1);
 
 /// What containers have to end by themselves where the Pod does not say it (Kubernetes' default).
-const GRACE_SECONDS: u32 = 30;
+const GRACE_SECONDS: i64 = 30;
 
 /// From when on `pod`, whose containers are awaited, is taken for one that the kubelet has left
 /// alone. An image that somebody put there by hand, that the kubelet saw, and that was taken back
@@ -63,7 +63,7 @@ pub(crate) fn kept_from(pod: &Pod) -> Option<Timestamp> {
         return None;
     }
     let grace = pod.spec.termination_grace_period_seconds;
-    let grace = SignedDuration::from_secs(grace.unwrap_or(GRACE_SECONDS).into());
+    let grace = SignedDuration::from_secs(grace.unwrap_or(GRACE_SECONDS).max(1));
     let since = pod.ready_since()?.saturating_add(grace).ok()?;
     since.saturating_add(NEWS).ok()
 }
