@@ -43,9 +43,9 @@ build: ## Build the manager and the webhook for release
 
 .PHONY: crds
 crds: ## Write config/crd from the types in apis/
-	@for file in crd/apps.kruise.io_clonesets crd/unserved/apps.kruise.io_sidecarsets; do \
-		yaml=$$(cargo run --quiet --locked -p apis --bin crdgen $${file##*_}) && \
-		printf '%s\n' "$$yaml" > config/$$file.yaml || exit 1; \
+	@for kind in clonesets sidecarsets; do \
+		yaml=$$(cargo run --quiet --locked -p apis --bin crdgen $$kind) && \
+		printf '%s\n' "$$yaml" > config/crd/apps.kruise.io_$$kind.yaml || exit 1; \
 	done
 
 .PHONY: image

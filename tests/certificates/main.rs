@@ -9,4 +9,5 @@ mod manifests;
 mod many;
 mod migration;
 mod served;
+mod sidecars;
 mod stage;

@@ -75,10 +75,10 @@ async fn a_list_of_thousands_is_converted() {
     clear(&client).await;
 }
 
-/// Has the API server store `version`.
-async fn store(client: &Client, version: &str) {
+/// Has the API server store `version` of what `name` defines.
+pub(crate) async fn store(client: &Client, name: &str, version: &str) {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let definition = definitions.get(door::DEFINITION).await.expect("it");
+    let definition = definitions.get(name).await.expect("it");
     let versions = definition.spec.versions.iter().enumerate();
     let patch: Vec<_> = versions
         .map(|(n, v)| {
@@ -88,33 +88,20 @@ async fn store(client: &Client, version: &str) {
         .collect();
     let patch = serde_json::from_value(patch.into()).expect("a patch");
     definitions
-        .patch(
-            door::DEFINITION,
-            &PatchParams::default(),
-            &Patch::<()>::Json(patch),
-        )
+        .patch(name, &PatchParams::default(), &Patch::<()>::Json(patch))
         .await
         .expect("another stored version");
-    until_stored(&definitions, door::DEFINITION, version).await;
+    until_stored(&definitions, name, version).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sets_that_an_old_cluster_stored_are_stored_anew_as_they_were() {
-    let (stage, client, _turn) = Stage::turn().await;
-    let _served = Served::start(stage, &client).await;
-    store(&client, "v1alpha1").await;
-    create(&client, 20).await;
-    store(&client, "v1beta1").await;
-    let before = sets(&client, "v1beta1").list(&ListParams::default()).await;
-    let before = before.expect("sets").items;
-    assert_eq!(before.len(), 20);
-
+/// Has everything that `name` defines stored in the present version.
+pub(crate) async fn migrated(client: &Client, name: &str) {
     eventually("everything is stored in the present version", async || {
-        let due = read(&client, door::DEFINITION).await;
+        let due = read(client, name).await;
         match due.map_err(|error| error.to_string())? {
             None => Ok(()),
             Some(due) => {
-                let migrated = migrate(&client, door::DEFINITION, &due).await;
+                let migrated = migrate(client, name, &due).await;
                 migrated.map_err(|error| error.to_string())?;
                 Err(format!("{due:?}"))
             }
@@ -122,8 +109,22 @@ async fn sets_that_an_old_cluster_stored_are_stored_anew_as_they_were() {
     })
     .await;
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let definition = definitions.get(door::DEFINITION).await.expect("it");
+    let definition = definitions.get(name).await.expect("it");
     assert_eq!(stored_versions(&definition), ["v1beta1"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sets_that_an_old_cluster_stored_are_stored_anew_as_they_were() {
+    let (stage, client, _turn) = Stage::turn().await;
+    let _served = Served::start(stage, &client).await;
+    store(&client, door::DEFINITION, "v1alpha1").await;
+    create(&client, 20).await;
+    store(&client, door::DEFINITION, "v1beta1").await;
+    let before = sets(&client, "v1beta1").list(&ListParams::default()).await;
+    let before = before.expect("sets").items;
+    assert_eq!(before.len(), 20);
+
+    migrated(&client, door::DEFINITION).await;
     let after = sets(&client, "v1beta1").list(&ListParams::default()).await;
     for (before, after) in before.iter().zip(&after.expect("sets").items) {
         assert_eq!((before.uid(), &before.data), (after.uid(), &after.data));

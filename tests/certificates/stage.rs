@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use cluster::{Cluster, Options, RealNode};
-use harness::door::{CONFIGURATION, DEFINITION, NAMESPACE, SERVICE};
+use harness::door::{CONFIGURATION, DEFINITIONS, NAMESPACE, SERVICE};
 use harness::wait::{eventually, within};
 use harness::{door, stage};
 use jiff::Timestamp;
@@ -101,7 +101,7 @@ impl Replica {
         let objects = Objects {
             secret: SECRET.into(),
             configuration: CONFIGURATION.into(),
-            definitions: vec![DEFINITION.into()],
+            definitions: DEFINITIONS.map(str::to_owned).to_vec(),
         };
         let wanted = Wanted {
             names: names(),

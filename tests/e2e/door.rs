@@ -79,7 +79,7 @@ pub(crate) fn unregister(stage: &Stage) {
 /// Applies it as it is shipped.
 pub(crate) fn register(stage: &Stage) {
     let root = harness::manager::root().display();
-    let file = format!("{root}/config/webhook/clonesets.yaml");
+    let file = format!("{root}/config/webhook/validating.yaml");
     let apply = ["apply", "--server-side", "-f", &file];
     stage.cluster.kubectl(&apply).expect("what is shipped");
 }

@@ -20,15 +20,18 @@ pub const SERVICE: &str = "insitu-webhook";
 pub const NAMESPACE: &str = "insitu-system";
 /// The configuration that is registered.
 pub const CONFIGURATION: &str = "insitu-webhook";
-/// What is converted.
+/// The definition of CloneSets.
 pub const DEFINITION: &str = "clonesets.apps.kruise.io";
+/// What is converted.
+pub const DEFINITIONS: [&str; 2] = [DEFINITION, "sidecarsets.apps.kruise.io"];
 
-/// Applies what is shipped: the definition, the namespace and the webhook configuration.
+/// Applies what is shipped: the definitions, the namespace and the webhook configuration.
 ///
 /// # Errors
 /// When the cluster refuses.
 pub fn install(cluster: &Cluster) -> Result<()> {
     apply(cluster, "crd/apps.kruise.io_clonesets.yaml")?;
+    apply(cluster, "crd/apps.kruise.io_sidecarsets.yaml")?;
     apply(cluster, "manager/namespace.yaml")?;
     register(cluster)
 }
@@ -38,7 +41,7 @@ pub fn install(cluster: &Cluster) -> Result<()> {
 /// # Errors
 /// When the cluster refuses.
 pub fn register(cluster: &Cluster) -> Result<()> {
-    apply(cluster, "webhook/clonesets.yaml")
+    apply(cluster, "webhook/validating.yaml")
 }
 
 fn apply(cluster: &Cluster, file: &str) -> Result<()> {
@@ -88,8 +91,11 @@ pub async fn lead(client: &Client, address: SocketAddr) -> Result<()> {
     let ports = all.map(|n| at(format!("/webhooks/{n}/clientConfig/service/port")));
     patch(&configurations, CONFIGURATION, ports.collect()).await?;
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let port = at("/spec/conversion/webhook/clientConfig/service/port".to_owned());
-    patch(&definitions, DEFINITION, vec![port]).await
+    for definition in DEFINITIONS {
+        let port = at("/spec/conversion/webhook/clientConfig/service/port".to_owned());
+        patch(&definitions, definition, vec![port]).await?;
+    }
+    Ok(())
 }
 
 async fn patch<K>(api: &Api<K>, name: &str, changes: Vec<Value>) -> Result<()>

@@ -116,8 +116,10 @@ async fn write_all(client: &Client, present: &ApiResource) -> Result<usize, Call
     loop {
         let list = call(all.list_metadata(&page)).await?;
         for object in &list.items {
-            let namespace = object.namespace().unwrap_or_default();
-            let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, present);
+            let api: Api<DynamicObject> = match object.namespace() {
+                Some(namespace) => Api::namespaced_with(client.clone(), &namespace, present),
+                None => all.clone(),
+            };
             let nothing: Patch<serde_json::Value> = Patch::Merge(json!({}));
             let name = object.name_any();
             match call(api.patch(&name, &PatchParams::default(), &nothing)).await {

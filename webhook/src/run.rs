@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The kinds that are converted.
-const DEFINITIONS: [&str; 1] = ["clonesets.apps.kruise.io"];
+const DEFINITIONS: [&str; 2] = ["clonesets.apps.kruise.io", "sidecarsets.apps.kruise.io"];
 const USER_AGENT: &str = concat!("insitu-webhook/", env!("CARGO_PKG_VERSION"));
 /// More are never under way: a handful of objects is read and written.
 const CALLS_MAX: usize = 16;

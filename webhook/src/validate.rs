@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::review::admission::{Kind, Object, Operation, Request, Verdict};
 
+mod sidecar_set;
 mod template;
 
 /// What is checked beside the rules.
@@ -28,10 +29,11 @@ pub fn judge(request: &mut Request, rules: Rules) -> Verdict {
     } = &request.kind;
     match (group.as_str(), version.as_str(), kind.as_str()) {
         (names::GROUP, "v1beta1", "CloneSet") => clone_set(request, rules),
+        (names::GROUP, "v1beta1", "SidecarSet") => sidecar_set::judge(request),
         // To let it in unseen would be worse than to say so.
         _ => Verdict::Forbidden(format!(
             "there are no rules here for {kind} in {group}/{version}: register the webhook for \
-             clonesets in {}/v1beta1 only",
+             clonesets and sidecarsets in {}/v1beta1 only",
             names::GROUP
         )),
     }
@@ -80,7 +82,7 @@ fn read(mut spec: Value) -> Result<Valid<CloneSet>, Vec<FieldError>> {
     let mut read = read.map_err(|error| vec![invalid("spec", error.to_string())])?;
     let unreadable = template
         .as_ref()
-        .and_then(|template| template::readable(template).err());
+        .and_then(|template| template::readable(template, "spec.template.").err());
     read.template = template.unwrap_or_default();
     match (Valid::new(CloneSet::new("", read)), unreadable) {
         (Ok(valid), None) => Ok(valid),

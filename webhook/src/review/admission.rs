@@ -66,6 +66,10 @@ pub struct Object {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Metadata {
+    /// Null, or its name.
+    pub name: Value,
+    /// Null, or an object of texts.
+    pub annotations: Value,
     /// Null, or since when it is on its way out.
     pub deletion_timestamp: Value,
     /// Null, or an object of texts.

@@ -5,12 +5,12 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The first place of `template` that is of the wrong type. Fields that are not known here may be
+/// The first place of `template` that is of the wrong type, as a path below `at`. Fields that are not known here may be
 /// those of a newer Kubernetes.
 ///
 /// # Errors
 /// Where it is, and what belongs there.
-pub(super) fn readable(template: &Value) -> Result<(), FieldError> {
+pub(super) fn readable(template: &Value, at: &str) -> Result<(), FieldError> {
     // Nearly all can be read as they are; finding out where one cannot costs several times as much.
     if PodTemplateSpec::deserialize(template).is_ok() {
         return Ok(());
@@ -20,7 +20,7 @@ pub(super) fn readable(template: &Value) -> Result<(), FieldError> {
     match serde_path_to_error::deserialize::<_, PodTemplateSpec>(&template) {
         Ok(_) => Ok(()),
         Err(error) => Err(super::invalid(
-            format!("spec.template.{}", error.path()),
+            format!("{at}{}", error.path()),
             format!("cannot be read: {}", error.inner()),
         )),
     }
@@ -66,7 +66,7 @@ mod tests {
 
     #[track_caller]
     fn refused(container: Value) -> String {
-        let error = readable(&template(container)).expect_err("a wrong type");
+        let error = readable(&template(container), "spec.template.").expect_err("a wrong type");
         error.to_string()
     }
 
@@ -95,7 +95,7 @@ mod tests {
             json!({"env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": 1}}}]}),
         ] {
             assert_eq!(
-                readable(&template(container.clone())),
+                readable(&template(container.clone()), ""),
                 Ok(()),
                 "{container}"
             );
@@ -108,6 +108,6 @@ mod tests {
             "overhead": {"cpu": 1},
             "volumes": [{"name": "v", "emptyDir": {"sizeLimit": 1024}}],
             "containers": [{"name": "main", "image": "web:1"}]}});
-        assert_eq!(readable(&template), Ok(()));
+        assert_eq!(readable(&template, ""), Ok(()));
     }
 }
