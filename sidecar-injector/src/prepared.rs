@@ -109,6 +109,11 @@ impl Prepared {
         &self.current.set
     }
 
+    /// The set as it is now.
+    pub fn current(&self) -> &Valid<SidecarSet> {
+        &self.current.set
+    }
+
     /// Why the revision that the set is pinned to cannot be injected.
     pub fn unusable_revision(&self) -> Option<&Reason> {
         self.pinned.as_ref()?.as_ref().err()

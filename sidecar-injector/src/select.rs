@@ -49,7 +49,7 @@ impl SetIndex {
             *filed = set;
             return;
         }
-        self.delete(&name);
+        self.remove(&name);
         match &place.namespaces {
             None => self.everywhere.insert(&name, place.label.as_ref()),
             Some(namespaces) => {
@@ -63,7 +63,7 @@ impl SetIndex {
     }
 
     /// A set that is gone.
-    pub fn delete(&mut self, name: &str) {
+    pub fn remove(&mut self, name: &str) {
         let Some((_, place)) = self.filed.remove(name) else {
             return;
         };
@@ -95,6 +95,11 @@ impl SetIndex {
     /// The set of this name.
     pub fn get(&self, name: &str) -> Option<&Arc<Prepared>> {
         self.filed.get(name).map(|(set, _)| set)
+    }
+
+    /// All sets, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Prepared>> {
+        self.filed.values().map(|(set, _)| set)
     }
 
     /// The sets to inject into a Pod with these labels, sorted by name. Those whose injection is

@@ -5,6 +5,7 @@
 #![allow(clippy::panic, reason = "a test that cannot go on says so and ends")]
 
 mod heal;
+mod injection;
 mod manifests;
 mod many;
 mod migration;

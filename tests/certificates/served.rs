@@ -1,5 +1,6 @@
-//! The webhook as a whole, in this process: an API server asks it about CloneSets.
+//! The webhook as a whole, in this process: an API server asks it.
 
+use harness::door::NAMESPACE;
 use harness::{door, eventually};
 use kube::api::{ApiResource, DynamicObject, ListParams, PostParams};
 use kube::core::GroupVersionKind;
@@ -9,7 +10,9 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use webhook::certs::Lifetimes;
+use webhook::keeper::Shown;
 use webhook::server::Server;
+use webhook::sets::{Followed, Sets, follow};
 use webhook::validate::Rules;
 use webhook::{router, server, tls};
 
@@ -17,7 +20,7 @@ use crate::stage::{Replica, Stage};
 
 /// A replica that serves; gone when dropped.
 pub(crate) struct Served {
-    _replica: Replica,
+    replica: Replica,
     _stop: DropGuard,
 }
 
@@ -26,11 +29,19 @@ impl Served {
     pub(crate) async fn start(stage: &Stage, client: &Client) -> Self {
         let replica = Replica::start(client, Lifetimes::default());
         let shown = replica.shown();
+        let stop = CancellationToken::new();
+        let known = Arc::new(Sets::new(Some(client.clone())));
+        for followed in Followed::ALL {
+            let (sets, watches, namespace) = (Arc::clone(&known), client.clone(), NAMESPACE);
+            let following = follow(sets, followed, watches, namespace.into(), stop.clone());
+            tokio::spawn(following);
+        }
         let server = Server {
             tls: Arc::new(tls::config(Arc::clone(&shown.identity), None).expect("TLS")),
             router: router::router(
                 router::Limits::default(),
                 Rules::default(),
+                Arc::clone(&known),
                 shown.metrics.clone(),
             ),
             limits: server::Limits::default(),
@@ -40,7 +51,6 @@ impl Served {
         let ip = stage.cluster.host_ip().expect("a way out of the cluster");
         let listener = TcpListener::bind((ip, 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let stop = CancellationToken::new();
         tokio::spawn(server.serve(listener, stop.clone()));
         door::lead(client, address)
             .await
@@ -55,10 +65,20 @@ impl Served {
             asked.map(drop).map_err(|error| error.to_string())
         })
         .await;
+        eventually("the sets are known", async || {
+            let is_filled = known.read().is_filled();
+            is_filled.then_some(()).ok_or_else(|| format!("{known:?}"))
+        })
+        .await;
         Self {
-            _replica: replica,
+            replica,
             _stop: stop.drop_guard(),
         }
+    }
+
+    /// What it shows.
+    pub(crate) fn shown(&self) -> &Shown {
+        self.replica.shown()
     }
 }
 

@@ -70,7 +70,7 @@ impl Stage {
         self.cluster.kubectl(arguments).expect("kubectl")
     }
 
-    /// Applies the webhook configuration as shipped, the way GitOps tools do.
+    /// Applies the webhook configurations as shipped, the way GitOps tools do.
     pub(crate) fn register(&self) {
         door::register(&self.cluster).expect("what is shipped");
     }

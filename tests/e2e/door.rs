@@ -31,7 +31,7 @@ async fn webhooks(client: &Client) -> Vec<Pod> {
 }
 
 /// Scales the webhook and waits until it is so.
-async fn doors(stage: &Stage, client: &Client, count: usize) {
+pub(crate) async fn doors(stage: &Stage, client: &Client, count: usize) {
     let replicas = format!("--replicas={count}");
     let scale = [
         "-n",

@@ -16,6 +16,7 @@ mod process;
 mod resize;
 mod rollback;
 mod scale;
+mod sidecars;
 mod strategy;
 mod surge;
 mod takeover;

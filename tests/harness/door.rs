@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use apis::CloneSet;
 use cluster::Cluster;
-use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
@@ -18,14 +20,14 @@ use crate::shop::spec;
 pub const SERVICE: &str = "insitu-webhook";
 /// Its namespace.
 pub const NAMESPACE: &str = "insitu-system";
-/// The configuration that is registered.
+/// The configurations that are registered, one of each kind.
 pub const CONFIGURATION: &str = "insitu-webhook";
 /// The definition of CloneSets.
 pub const DEFINITION: &str = "clonesets.apps.kruise.io";
 /// What is converted.
 pub const DEFINITIONS: [&str; 2] = [DEFINITION, "sidecarsets.apps.kruise.io"];
 
-/// Applies what is shipped: the definitions, the namespace and the webhook configuration.
+/// Applies what is shipped: the definitions, the namespace and the webhook configurations.
 ///
 /// # Errors
 /// When the cluster refuses.
@@ -36,12 +38,13 @@ pub fn install(cluster: &Cluster) -> Result<()> {
     register(cluster)
 }
 
-/// Applies the webhook configuration as shipped, the way GitOps tools do.
+/// Applies the webhook configurations as shipped, the way GitOps tools do.
 ///
 /// # Errors
 /// When the cluster refuses.
 pub fn register(cluster: &Cluster) -> Result<()> {
-    apply(cluster, "webhook/validating.yaml")
+    apply(cluster, "webhook/validating.yaml")?;
+    apply(cluster, "webhook/mutating.yaml")
 }
 
 fn apply(cluster: &Cluster, file: &str) -> Result<()> {
@@ -87,9 +90,16 @@ pub async fn lead(client: &Client, address: SocketAddr) -> Result<()> {
     let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
     let webhooks = configurations.get(CONFIGURATION).await?.webhooks;
     let at = |path: String| json!({"op": "add", "path": path, "value": address.port()});
-    let all = 0..webhooks.unwrap_or_default().len();
-    let ports = all.map(|n| at(format!("/webhooks/{n}/clientConfig/service/port")));
-    patch(&configurations, CONFIGURATION, ports.collect()).await?;
+    let ports = |count| {
+        let all = (0..count).map(|n| at(format!("/webhooks/{n}/clientConfig/service/port")));
+        all.collect()
+    };
+    let count = webhooks.unwrap_or_default().len();
+    patch(&configurations, CONFIGURATION, ports(count)).await?;
+    let configurations: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    let webhooks = configurations.get(CONFIGURATION).await?.webhooks;
+    let count = webhooks.unwrap_or_default().len();
+    patch(&configurations, CONFIGURATION, ports(count)).await?;
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     for definition in DEFINITIONS {
         let port = at("/spec/conversion/webhook/clientConfig/service/port".to_owned());

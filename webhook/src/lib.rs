@@ -1,11 +1,13 @@
 //! The door: HTTPS, certificates, registration.
 //!
 //! Pure are what certificates there should be, see [`certs`], how the API server's questions are
-//! answered, see [`review`], and what may be written, see [`validate`].
+//! answered, see [`review`], what may be written, see [`validate`], and what new Pods are given, see
+//! [`mod@inject`].
 
 pub mod args;
 pub mod certs;
 pub mod files;
+pub mod inject;
 pub mod keeper;
 pub mod metrics;
 pub mod migration;
@@ -14,5 +16,6 @@ pub mod review;
 pub mod router;
 pub mod run;
 pub mod server;
+pub mod sets;
 pub mod tls;
 pub mod validate;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod admission;
 pub mod conversion;
+pub mod mutation;
 
 /// A request that cannot be answered: nobody could tell which question the answer belongs to. It
 /// is told by an HTTP status instead.

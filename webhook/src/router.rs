@@ -8,14 +8,17 @@ use std::{
 
 use axum::{Router, body::Body, extract::State, response::Response, routing::post};
 use http::Request;
+use jiff::Timestamp;
 use tokio::{
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
 
 use crate::{
+    inject,
     metrics::Metrics,
-    review::{admission, conversion},
+    review::{admission, conversion, mutation},
+    sets::{Look, Sets},
     validate::{self, Rules},
 };
 
@@ -35,6 +38,8 @@ pub struct Limits {
     pub requests: usize,
     /// Of `/validate`.
     pub validate: PathLimits,
+    /// Of `/inject`.
+    pub inject: PathLimits,
     /// Of `/convert`.
     pub convert: PathLimits,
 }
@@ -60,6 +65,11 @@ impl Default for Limits {
                 shared_bytes: 16 * MIB,
                 time: Duration::from_secs(10),
             },
+            inject: PathLimits {
+                bytes: 4 * MIB,
+                shared_bytes: 16 * MIB,
+                time: Duration::from_secs(5),
+            },
             // A list of thousands of objects is converted in one piece; an API server waits 30 s.
             convert: PathLimits {
                 bytes: 64 * MIB,
@@ -73,8 +83,10 @@ impl Default for Limits {
 /// What answers.
 struct Door {
     validate: Arc<Path>,
+    inject: Arc<Path>,
     convert: Arc<Path>,
     turns: Arc<Semaphore>,
+    sets: Arc<Sets>,
     metrics: Metrics,
 }
 
@@ -87,7 +99,10 @@ struct Path {
     answer: Answerer,
 }
 
-type Answerer = Box<dyn Fn(&[u8]) -> Result<Answer, Refused> + Send + Sync>;
+type Answerer = Box<dyn Fn(&[u8], Look) -> Result<Answer, Refused> + Send + Sync>;
+
+/// What a request may cost, as long as it is worked on.
+type Turn = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 /// A review that was understood.
 struct Answer {
@@ -96,7 +111,7 @@ struct Answer {
 }
 
 /// All paths.
-pub fn router(limits: Limits, rules: Rules, metrics: Metrics) -> Router {
+pub fn router(limits: Limits, rules: Rules, sets: Arc<Sets>, metrics: Metrics) -> Router {
     let path = |name, limits: PathLimits, answer: Answerer| {
         Arc::new(Path {
             name,
@@ -105,18 +120,32 @@ pub fn router(limits: Limits, rules: Rules, metrics: Metrics) -> Router {
             answer,
         })
     };
+    let (judging, injecting) = (Arc::clone(&sets), Arc::clone(&sets));
     let door = Arc::new(Door {
         validate: path(
             "/validate",
             limits.validate,
-            Box::new(move |body: &[u8]| admit(body, rules)),
+            Box::new(move |body, look| admit(body, rules, &judging, look)),
         ),
-        convert: path("/convert", limits.convert, Box::new(convert)),
+        inject: path(
+            "/inject",
+            limits.inject,
+            Box::new(move |body, look| change(body, &injecting, look)),
+        ),
+        convert: path(
+            "/convert",
+            limits.convert,
+            Box::new(|body, _look| convert(body)),
+        ),
         turns: Arc::new(Semaphore::new(limits.requests)),
+        sets,
         metrics,
     });
     let validate = |State(door): State<Arc<Door>>, request: Request<Body>| async move {
         door.serve(&door.validate, request).await
+    };
+    let inject = |State(door): State<Arc<Door>>, request: Request<Body>| async move {
+        door.serve(&door.inject, request).await
     };
     let convert = |State(door): State<Arc<Door>>, request: Request<Body>| async move {
         door.serve(&door.convert, request).await
@@ -131,6 +160,7 @@ pub fn router(limits: Limits, rules: Rules, metrics: Metrics) -> Router {
     };
     Router::new()
         .route("/validate", post(validate))
+        .route("/inject", post(inject))
         .route("/convert", post(convert))
         .fallback(lost)
         .method_not_allowed_fallback(wrong)
@@ -188,39 +218,65 @@ impl Door {
         let turn = timeout_at(until, turn).await.ok().flatten();
         let turn = turn.ok_or(Refused::Busy)?;
         let read = timeout_at(until, body::read(body, length)).await;
-        let body = read.unwrap_or(Err(Refused::SlowBody))?;
+        let body = Arc::new(read.unwrap_or(Err(Refused::SlowBody))?);
+        let turn = Arc::new(turn);
+        match path.work(&body, &turn, Look::First, until).await {
+            Err(Refused::Missing(missing)) => {
+                self.sets.learn(&missing).await;
+                path.work(&body, &turn, Look::Last, until).await
+            }
+            answered => answered,
+        }
+    }
+}
+
+impl Path {
+    async fn work(
+        self: &Arc<Self>,
+        body: &Arc<Vec<u8>>,
+        turn: &Arc<Turn>,
+        look: Look,
+        until: Instant,
+    ) -> Result<Answer, Refused> {
         if body.len() <= SMALL {
-            return path.answer_caught(&body);
+            return self.answer_caught(body, look);
         }
         // It takes as long as many small ones, which should not stand in line behind it. What it
         // may cost stays reserved until it is done, whoever waits.
-        let path = Arc::clone(path);
+        let (path, body, turn) = (Arc::clone(self), Arc::clone(body), Arc::clone(turn));
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            path.answer_caught(&body)
+            path.answer_caught(&body, look)
         });
         match timeout_at(until, work).await {
             Err(_elapsed) => Err(Refused::Late),
             Ok(answered) => answered.unwrap_or(Err(Refused::Panicked)),
         }
     }
-}
 
-impl Path {
-    fn answer_caught(&self, body: &[u8]) -> Result<Answer, Refused> {
-        let answered = catch_unwind(AssertUnwindSafe(|| (self.answer)(body)));
+    fn answer_caught(&self, body: &[u8], look: Look) -> Result<Answer, Refused> {
+        let answered = catch_unwind(AssertUnwindSafe(|| (self.answer)(body, look)));
         answered.unwrap_or(Err(Refused::Panicked))
     }
 }
 
 /// `/validate`.
-fn admit(body: &[u8], rules: Rules) -> Result<Answer, Refused> {
+fn admit(body: &[u8], rules: Rules, sets: &Sets, look: Look) -> Result<Answer, Refused> {
     let mut outcome = "allowed";
     let answer = admission::answer(body, |request| {
-        let verdict = validate::judge(request, rules);
+        let verdict = validate::judge(request, rules, sets, look)?;
         outcome = verdict.label();
-        verdict
+        Ok::<_, Refused>(verdict)
     })?;
+    let json = serde_json::to_vec(&answer).map_err(|_| Refused::Panicked)?;
+    Ok(Answer { json, outcome })
+}
+
+/// `/inject`.
+fn change(body: &[u8], sets: &Sets, look: Look) -> Result<Answer, Refused> {
+    let request = mutation::read(body)?;
+    let (change, outcome) = inject::judge(&request, &sets.read(), look, Timestamp::now())?;
+    let answer = mutation::answer(request.uid, change);
     let json = serde_json::to_vec(&answer).map_err(|_| Refused::Panicked)?;
     Ok(Answer { json, outcome })
 }

@@ -12,6 +12,7 @@ use process::{
     bind,
     client::{self, Clients, find_cluster},
     endpoints::Endpoints,
+    health::Check,
     shutdown,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -25,6 +26,7 @@ use crate::{
     readiness::Readiness,
     router,
     server::Server,
+    sets::{Followed, Sets, follow},
     tls::{self, Identity},
 };
 
@@ -103,11 +105,18 @@ pub async fn run(args: Args) -> Result<(), Error> {
         tracker: TaskTracker::new(),
         args: Arc::new(args),
     };
-    let server = server(&parts)?;
+    let clients = cluster(&parts.args).await?;
+    let sets = Arc::new(Sets::new(clients.as_ref().map(|c| c.calls.clone())));
+    let server = server(&parts, Arc::clone(&sets))?;
     let listener = parts.args.bind_address.listen().await?;
     let listener = listener.ok_or(Error::NoAddress)?;
-    certificates(&parts).await?;
-    probes(&parts).await?;
+    let mut ready = vec![parts.readiness.check()];
+    if let Some(clients) = &clients {
+        follow_sets(&parts, clients, &sets);
+        ready.push(sets.check());
+    }
+    certificates(&parts, clients);
+    probes(&parts, ready).await?;
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server.serve(listener, stop.clone()));
     signal.cancelled().await;
@@ -123,30 +132,47 @@ pub async fn run(args: Args) -> Result<(), Error> {
     Ok(())
 }
 
-fn server(parts: &Parts) -> Result<Server, Error> {
+fn server(parts: &Parts, sets: Arc<Sets>) -> Result<Server, Error> {
     let args = &parts.args;
     let client_ca = args.client_ca.as_deref().map(read).transpose()?;
     let tls = tls::config(Arc::clone(&parts.identity), client_ca.as_deref())?;
     let metrics = parts.metrics.clone();
     Ok(Server {
         tls: Arc::new(tls),
-        router: router::router(args.request_limits(), args.rules(), metrics.clone()),
+        router: router::router(args.request_limits(), args.rules(), sets, metrics.clone()),
         limits: args.connection_limits(),
         metrics,
     })
 }
 
-/// Begins to keep the certificate, and to have old objects stored anew.
-async fn certificates(parts: &Parts) -> Result<(), Error> {
-    let args = &parts.args;
-    let clients = match (&args.cert_dir, clients(args).await) {
-        (_, Ok(clients)) => Some(clients),
-        (None, Err(error)) => return Err(error.into()),
+/// The ways to the cluster. Who is given certificates can do without.
+async fn cluster(args: &Args) -> Result<Option<Clients>, Error> {
+    match (&args.cert_dir, clients(args).await) {
+        (_, Ok(clients)) => Ok(Some(clients)),
+        (None, Err(error)) => Err(error.into()),
         (Some(_), Err(error)) => {
-            tracing::warn!(%error, "no cluster: objects of old versions are not stored anew");
-            None
+            tracing::warn!(
+                %error,
+                "no cluster: nothing is injected, and objects of old versions are not stored anew"
+            );
+            Ok(None)
         }
-    };
+    }
+}
+
+/// Begins to follow what is injected.
+fn follow_sets(parts: &Parts, clients: &Clients, sets: &Arc<Sets>) {
+    for followed in Followed::ALL {
+        let (sets, watches) = (Arc::clone(sets), clients.watches.clone());
+        let (namespace, shutdown) = (parts.args.namespace.clone(), parts.shutdown.clone());
+        let following = follow(sets, followed, watches, namespace, shutdown);
+        parts.tracker.spawn(following);
+    }
+}
+
+/// Begins to keep the certificate, and to have old objects stored anew.
+fn certificates(parts: &Parts, clients: Option<Clients>) {
+    let args = &parts.args;
     let definitions = DEFINITIONS.map(str::to_owned).to_vec();
     if let Some(folder) = args.cert_dir.clone() {
         let files = Files {
@@ -177,7 +203,6 @@ async fn certificates(parts: &Parts) -> Result<(), Error> {
         let migrate = migration::run(clients.calls, definitions, parts.shutdown.clone());
         parts.tracker.spawn(migrate);
     }
-    Ok(())
 }
 
 async fn clients(args: &Args) -> Result<Clients, client::Error> {
@@ -185,12 +210,12 @@ async fn clients(args: &Args) -> Result<Clients, client::Error> {
     Clients::new(config, CALLS_MAX, USER_AGENT)
 }
 
-async fn probes(parts: &Parts) -> Result<(), Error> {
+async fn probes(parts: &Parts, ready: Vec<Check>) -> Result<(), Error> {
     let endpoints = Endpoints {
         probes: parts.args.health_probe_bind_address,
         metrics: parts.args.metrics_bind_address,
         live: Vec::new(),
-        ready: vec![parts.readiness.check()],
+        ready,
     };
     let metrics = parts.metrics.clone();
     let encode = move || metrics.encode();

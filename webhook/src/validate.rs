@@ -9,9 +9,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::review::admission::{Kind, Object, Operation, Request, Verdict};
+use crate::sets::{Look, Missing, Sets};
 
 mod sidecar_set;
 mod template;
+
+pub(crate) use sidecar_set::containers_readable;
 
 /// What is checked beside the rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,21 +24,29 @@ pub struct Rules {
 }
 
 /// Judges a request about any kind. What it has to say of the object is used up by that.
-pub fn judge(request: &mut Request, rules: Rules) -> Verdict {
+///
+/// # Errors
+/// What is not known yet and may be learnt before the last `look`.
+pub fn judge(
+    request: &mut Request,
+    rules: Rules,
+    sets: &Sets,
+    look: Look,
+) -> Result<Verdict, Missing> {
     let Kind {
         group,
         version,
         kind,
     } = &request.kind;
     match (group.as_str(), version.as_str(), kind.as_str()) {
-        (names::GROUP, "v1beta1", "CloneSet") => clone_set(request, rules),
-        (names::GROUP, "v1beta1", "SidecarSet") => sidecar_set::judge(request),
+        (names::GROUP, "v1beta1", "CloneSet") => Ok(clone_set(request, rules)),
+        (names::GROUP, "v1beta1", "SidecarSet") => sidecar_set::judge(request, &sets.read(), look),
         // To let it in unseen would be worse than to say so.
-        _ => Verdict::Forbidden(format!(
+        _ => Ok(Verdict::Forbidden(format!(
             "there are no rules here for {kind} in {group}/{version}: register the webhook for \
              clonesets and sidecarsets in {}/v1beta1 only",
             names::GROUP
-        )),
+        ))),
     }
 }
 

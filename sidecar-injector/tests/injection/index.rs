@@ -97,7 +97,7 @@ fn the_index_is_what_a_look_at_every_set_would_say() {
     for _ in 0..300 {
         let name = format!("set-{}", below(12));
         if below(3) == 0 {
-            index.delete(&name);
+            index.remove(&name);
             all.remove(&name);
         } else {
             let set = within(
@@ -121,7 +121,7 @@ fn the_index_is_what_a_look_at_every_set_would_say() {
         }
     }
     for name in all.into_keys() {
-        index.delete(&name);
+        index.remove(&name);
     }
     assert!(index.is_empty());
     assert_eq!(

@@ -5,6 +5,7 @@ use door::{
 };
 use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
+use webhook::sets::Followed;
 
 use crate::{connect, serving};
 
@@ -31,6 +32,31 @@ async fn both_paths_answer_over_both_versions_of_http() {
     for (path, outcome) in [("/validate", "allowed"), ("/convert", "converted")] {
         let line = format!(r#"insitu_webhook_requests_total{{path="{path}",outcome="{outcome}"}}"#);
         assert_eq!(serving.metric(&line), 2, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_pod_is_injected_and_its_patch_is_counted() {
+    let serving = serving(Options {
+        objects: vec![
+            (Followed::SidecarSets, reviews::sidecar_set("log")),
+            (Followed::Namespaces, reviews::namespace()),
+        ],
+        ..Options::default()
+    })
+    .await;
+    let mut client = connect(&serving, Http::Two).await;
+    let answer = asked(&mut client, "/inject", &reviews::injection(&reviews::pod())).await;
+    assert_eq!(answer["response"]["allowed"], true, "{answer}");
+    assert_eq!(answer["response"]["patchType"], "JSONPatch");
+    let mut other = reviews::pod();
+    other["metadata"]["labels"]["app"] = "other".into();
+    let answer = asked(&mut client, "/inject", &reviews::injection(&other)).await;
+    assert_eq!(answer["response"].get("patch"), None, "{answer}");
+    for outcome in ["injected", "unchanged"] {
+        let line =
+            format!(r#"insitu_webhook_requests_total{{path="/inject",outcome="{outcome}"}}"#);
+        assert_eq!(serving.metric(&line), 1, "{line}");
     }
 }
 

@@ -9,7 +9,12 @@ use http_body_util::BodyExt;
 use hyper::body::Bytes;
 use serde_json::Value;
 use tower::Service;
-use webhook::{metrics::Metrics, router, validate::Rules};
+use webhook::{
+    metrics::Metrics,
+    router,
+    sets::{Followed, Sets},
+    validate::Rules,
+};
 
 use crate::{client, reviews};
 
@@ -53,6 +58,10 @@ impl Default for Judge {
         let router = router::router(
             router::Limits::default(),
             rules,
+            std::sync::Arc::new(Sets::of(&[
+                (Followed::SidecarSets, reviews::sidecar_set("log")),
+                (Followed::Namespaces, reviews::namespace()),
+            ])),
             Metrics::new(std::sync::Arc::default()),
         );
         Self {
@@ -96,6 +105,12 @@ impl Judge {
             let is_allowed = is_allowed.context("neither allowed nor not")?;
             let message = response["status"]["message"].as_str().unwrap_or_default();
             ensure!(is_allowed || !message.is_empty(), "no reason: {answer}");
+            return Ok(());
+        }
+        if input.path == "/inject" {
+            ensure!(response["allowed"] == true, "a Pod is refused: {answer}");
+            let typed = response.get("patchType").is_some();
+            ensure!(typed == response.get("patch").is_some(), "{answer}");
             return Ok(());
         }
         ensure!(body.len() < 64 * 1024 * 1024, "{} bytes", body.len());
@@ -214,6 +229,11 @@ fn corpus() -> Vec<(&'static str, Value)> {
         ("/validate", reviews::admission("UPDATE", &changed, &new)),
         (
             "/validate",
+            reviews::admission("CREATE", &reviews::sidecar_set("log"), &Value::Null),
+        ),
+        ("/inject", reviews::injection(&reviews::pod())),
+        (
+            "/validate",
             reviews::admission("DELETE", &Value::Null, &leaving),
         ),
         (
@@ -238,7 +258,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_and_never_a_crash() {
-        let tally = run(1, 3000, |_| {}).unwrap();
+        let tally = run(1, 4000, |_| {}).unwrap();
         // All three ways are taken often, or the inputs are no good.
         assert!(tally.refused > 300, "{tally:?}");
         assert!(tally.answered > 1000, "{tally:?}");

@@ -46,11 +46,54 @@ pub fn old_set(name: &str) -> Value {
     old
 }
 
+/// A SidecarSet that asks for a bit of everything.
+pub fn sidecar_set(name: &str) -> Value {
+    json!({
+        "apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": name},
+        "spec": {
+            "selector": {"matchLabels": {"app": "web"}},
+            "namespaceSelector": {"matchLabels": {"team": "checkout"}},
+            "containers": [{"name": "agent", "image": "registry.example.com/agent:v1",
+                "shareVolumePolicy": {"type": "enabled"},
+                "transferEnv": [{"sourceContainerName": "main", "envName": "LEVEL"}],
+                "resourcesPolicy": {"targetContainersMode": "max",
+                    "resourcesExpr": {"limits": {"memory": "memory*10%"}}},
+                "volumeMounts": [{"name": "buffer", "mountPath": "/buffer"}]}],
+            "initContainers": [{"name": "native", "image": "registry.example.com/native:v1",
+                "restartPolicy": "Always"}],
+            "volumes": [{"name": "buffer", "emptyDir": {}}],
+            "imagePullSecrets": [{"name": "registry"}]}})
+}
+
+/// A namespace that it selects.
+pub fn namespace() -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": "shop", "labels": {"team": "checkout"}}})
+}
+
+/// A Pod that it selects.
+pub fn pod() -> Value {
+    let template = &set("web")["spec"]["template"];
+    json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"generateName": "web-", "labels": {"app": "web"}}, "spec": template["spec"]})
+}
+
+/// What should a new Pod be given?
+pub fn injection(pod: &Value) -> Value {
+    let mut review = admission("CREATE", pod, &Value::Null);
+    let request = &mut review["request"];
+    request["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
+    request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
+    request["requestKind"] = request["kind"].clone();
+    review
+}
+
 /// May `object` be written?
 pub fn admission(operation: &str, object: &Value, old: &Value) -> Value {
+    let kind = object["kind"].as_str().unwrap_or("CloneSet");
     json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
-        "kind": {"group": "apps.kruise.io", "version": "v1beta1", "kind": "CloneSet"},
+        "kind": {"group": "apps.kruise.io", "version": "v1beta1", "kind": kind},
         "resource": {"group": "apps.kruise.io", "version": "v1beta1", "resource": "clonesets"},
         "requestKind": {"group": "apps.kruise.io", "version": "v1beta1", "kind": "CloneSet"},
         "name": "web", "namespace": "shop", "operation": operation,

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
+use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use webhook::{
@@ -13,7 +14,9 @@ use webhook::{
         issue::{self, Pair},
     },
     metrics::Metrics,
-    router, server, tls,
+    router, server,
+    sets::{Followed, Sets},
+    tls,
     tls::Identity,
     validate::Rules,
 };
@@ -25,6 +28,8 @@ pub struct Options {
     pub connections: server::Limits,
     /// What requests may cost.
     pub requests: router::Limits,
+    /// What the cluster has.
+    pub objects: Vec<(Followed, Value)>,
     /// Authorities of clients, PEM.
     pub client_ca: Option<String>,
 }
@@ -115,7 +120,12 @@ impl Serving {
         let metrics = Metrics::new(Arc::clone(&identity));
         let server = server::Server {
             tls: Arc::new(tls::config(Arc::clone(&identity), client_ca)?),
-            router: router::router(options.requests, Rules::default(), metrics.clone()),
+            router: router::router(
+                options.requests,
+                Rules::default(),
+                Arc::new(Sets::of(&options.objects)),
+                metrics.clone(),
+            ),
             limits: options.connections,
             metrics: metrics.clone(),
         };

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Answer, Asked, Refusal, Review};
 use apis::FieldError;
 
-const REVIEW: Review = Review {
+pub(super) const REVIEW: Review = Review {
     api_version: "admission.k8s.io/v1",
     kind: "AdmissionReview",
 };
@@ -133,13 +133,13 @@ pub struct Response {
 /// Answers a review by `judge`, who may take the objects out of it.
 ///
 /// # Errors
-/// When there is no question to answer.
-pub fn answer(
+/// When there is no question to answer, or `judge` has no answer.
+pub fn answer<E: From<Refusal>>(
     body: &[u8],
-    judge: impl FnOnce(&mut Request) -> Verdict,
-) -> Result<Answer<Response>, Refusal> {
+    judge: impl FnOnce(&mut Request) -> Result<Verdict, E>,
+) -> Result<Answer<Response>, E> {
     let mut request: Request = REVIEW.read(body)?;
-    let (status, warnings) = match judge(&mut request) {
+    let (status, warnings) = match judge(&mut request)? {
         Verdict::Allowed { warnings } => (None, warnings),
         Verdict::Invalid(errors) => (Some(invalid(&request, &errors)), Vec::new()),
         Verdict::Forbidden(why) => (Some(forbidden(&request, &why)), Vec::new()),

@@ -9,11 +9,12 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 
 use crate::review::Refusal;
+use crate::sets::Missing;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
-    #[error("there is no path {0:?}: POST to /convert or /validate")]
+    #[error("there is no path {0:?}: POST to /convert, /inject or /validate")]
     NoSuchPath(String),
     #[error("the method {0} is not understood: POST a review")]
     Method(Method),
@@ -33,6 +34,8 @@ pub(super) enum Refused {
     Late,
     #[error(transparent)]
     Review(#[from] Refusal),
+    #[error(transparent)]
+    Missing(#[from] Missing),
     #[error("failed to answer; this is a bug, and its traces are in the log of the webhook")]
     Panicked,
 }
@@ -50,6 +53,7 @@ impl Refused {
             Self::Busy => "busy",
             Self::Late => "late",
             Self::Review(_) => "no_review",
+            Self::Missing(_) => "not_known",
             Self::Panicked => "panicked",
         }
     }
@@ -66,6 +70,7 @@ impl Refused {
             Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "Timeout"),
             Self::BrokenBody(_) | Self::Review(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
             Self::Busy => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
+            Self::Missing(_) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
             Self::Late => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
             Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
         }

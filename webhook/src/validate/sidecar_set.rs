@@ -1,26 +1,37 @@
 //! May a SidecarSet be written?
 
 use apis::names::{CANARY_ANNOTATION, CANARY_BASE_ANNOTATION};
-use apis::validation::sidecar_set::changes;
-use apis::{FieldError, SidecarSet, Valid};
+use apis::validation::sidecar_set::{changes, conflicts};
+use apis::{FieldError, SidecarSet};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use sidecar_injector::Prepared;
 
 use super::{allowed, invalid, is_leaving, template};
 use crate::review::admission::{Object, Operation, Request, Verdict};
+use crate::sets::{Look, Missing, View};
 
 /// Judges a request about a SidecarSet.
-pub(super) fn judge(request: &mut Request) -> Verdict {
+pub(super) fn judge(request: &mut Request, view: &View, look: Look) -> Result<Verdict, Missing> {
     let new = request.object.take().unwrap_or_default();
     let old = request.old_object.take();
     match request.operation {
-        Operation::Update if is_old_story(&new, old.as_ref()) => allowed(),
-        Operation::Create | Operation::Update => match check(new, old) {
-            Ok(_) => allowed(),
-            Err(errors) => Verdict::Invalid(errors),
-        },
-        Operation::Delete | Operation::Connect => allowed(),
+        Operation::Update if is_old_story(&new, old.as_ref()) => Ok(allowed()),
+        Operation::Create | Operation::Update if !view.is_filled() => Err(Missing::Everything),
+        Operation::Create | Operation::Update => {
+            let errors = match check(new, old, view) {
+                Ok(set) => beside_the_rest(&set, view, look)?,
+                Err(errors) => errors,
+            };
+            let is_fine = errors.is_empty();
+            Ok(if is_fine {
+                allowed()
+            } else {
+                Verdict::Invalid(errors)
+            })
+        }
+        Operation::Delete | Operation::Connect => Ok(allowed()),
     }
 }
 
@@ -34,7 +45,7 @@ fn is_old_story(new: &Object, old: Option<&Object>) -> bool {
 }
 
 /// The set, if it makes sense by itself and may follow upon the old one.
-fn check(new: Object, old: Option<Object>) -> Result<Valid<SidecarSet>, Vec<FieldError>> {
+fn check(new: Object, old: Option<Object>, view: &View) -> Result<Prepared, Vec<FieldError>> {
     let unreadable = containers_readable(&new.spec).err();
     let new = read(new)?;
     // What could not be read any more can be replaced by anything.
@@ -43,13 +54,34 @@ fn check(new: Object, old: Option<Object>) -> Result<Valid<SidecarSet>, Vec<Fiel
     let more = unreadable
         .into_iter()
         .chain(forbidden.into_iter().flatten());
-    match Valid::new(new) {
-        Err((_, errors)) => Err(errors.into_iter().chain(more).collect()),
+    match view.prepare(new) {
+        Err(errors) => Err(errors.into_iter().chain(more).collect()),
         Ok(set) => {
             let more: Vec<FieldError> = more.collect();
             if more.is_empty() { Ok(set) } else { Err(more) }
         }
     }
+}
+
+/// What is wrong with the set because of others: sets, the white list, the revision it is pinned to.
+fn beside_the_rest(set: &Prepared, view: &View, look: Look) -> Result<Vec<FieldError>, Missing> {
+    if let Some(base) = &set.spec().canary_of
+        && view.index().get(base).is_none()
+        && look == Look::First
+    {
+        return Err(Missing::Set(base.clone()));
+    }
+    let others = view.index().iter().map(|other| other.current());
+    let mut errors = conflicts::check(set.current(), others);
+    let object = set.current().object();
+    let labels = object.metadata.labels.clone().unwrap_or_default();
+    let patches = &object.spec.patch_pod_metadata;
+    errors.extend(view.white_list().check(&labels, patches));
+    if let Some(why) = set.unusable_revision() {
+        let why = format!("{why}; name another one or remove the field");
+        errors.push(invalid("spec.injectionStrategy.revision", why));
+    }
+    Ok(errors)
 }
 
 fn read(object: Object) -> Result<SidecarSet, Vec<FieldError>> {
@@ -85,103 +117,4 @@ pub(crate) fn containers_readable(spec: &Value) -> Result<(), FieldError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn set() -> Value {
-        json!({"metadata": {"name": "log"}, "spec": {
-            "selector": {"matchLabels": {"app": "web"}},
-            "containers": [{"name": "agent", "image": "agent:1"}]}})
-    }
-
-    fn judged(operation: Operation, old: &Value, new: &Value) -> Verdict {
-        let object = |object: &Value| Deserialize::deserialize(object).unwrap();
-        let mut request = Request {
-            operation,
-            object: object(new),
-            old_object: object(old),
-            ..Request::default()
-        };
-        judge(&mut request)
-    }
-
-    #[track_caller]
-    fn paths(verdict: Verdict) -> Vec<String> {
-        match verdict {
-            Verdict::Invalid(errors) => errors.into_iter().map(|e| e.path).collect(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn what_makes_sense_is_let_in() {
-        assert_eq!(judged(Operation::Create, &Value::Null, &set()), allowed());
-        let mut next = set();
-        next["spec"]["containers"][0]["image"] = "agent:2".into();
-        assert_eq!(judged(Operation::Update, &set(), &next), allowed());
-        assert_eq!(judged(Operation::Delete, &set(), &Value::Null), allowed());
-    }
-
-    #[test]
-    fn all_that_is_wrong_is_found_at_once() {
-        let mut wrong = set();
-        wrong["spec"]["selector"] = json!({});
-        wrong["spec"]["containers"][0]["image"] = "".into();
-        wrong["spec"]["containers"][0]["env"] = json!([{"name": "PORT", "value": 80}]);
-        let expected = [
-            "spec.selector",
-            "spec.containers[0].image",
-            "spec.containers[0].env[0].value",
-        ];
-        let mut found = paths(judged(Operation::Create, &Value::Null, &wrong));
-        found.sort();
-        let mut expected = expected.map(str::to_owned).to_vec();
-        expected.sort();
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn what_is_of_the_wrong_type_is_named_with_its_place() {
-        let mut wrong = set();
-        wrong["spec"]["updateStrategy"] = json!({"type": "Whenever"});
-        let found = paths(judged(Operation::Create, &Value::Null, &wrong));
-        assert_eq!(found, ["spec.updateStrategy.type"]);
-        let found = paths(judged(Operation::Create, &Value::Null, &Value::Null));
-        assert_eq!(found, ["spec"]);
-    }
-
-    #[test]
-    fn a_container_cannot_be_added_and_a_canary_stays_one() {
-        let mut more = set();
-        let containers = more["spec"]["containers"].as_array_mut().unwrap();
-        containers.push(json!({"name": "b", "image": "b:1"}));
-        let found = paths(judged(Operation::Update, &set(), &more));
-        assert_eq!(found, ["spec.containers[1].name"]);
-        let mut canary = set();
-        canary["spec"]["updateStrategy"] = json!({"type": "NotUpdate"});
-        canary["metadata"]["annotations"] =
-            json!({CANARY_ANNOTATION: "true", CANARY_BASE_ANNOTATION: "base"});
-        let mut other = canary.clone();
-        other["metadata"]["annotations"][CANARY_BASE_ANNOTATION] = "other".into();
-        let found = paths(judged(Operation::Update, &canary, &other));
-        assert_eq!(
-            found,
-            [format!("metadata.annotations[{CANARY_BASE_ANNOTATION}]")]
-        );
-    }
-
-    #[test]
-    fn what_was_let_in_once_can_be_labelled_and_can_leave() {
-        let mut wrong = set();
-        wrong["spec"]["selector"] = json!({});
-        let mut labelled = wrong.clone();
-        labelled["metadata"]["labels"] = json!({"a": "b"});
-        assert_eq!(judged(Operation::Update, &wrong, &labelled), allowed());
-        let mut leaving = set();
-        leaving["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z".into();
-        leaving["spec"]["selector"] = json!({});
-        assert_eq!(judged(Operation::Update, &set(), &leaving), allowed());
-    }
-}
+mod tests;

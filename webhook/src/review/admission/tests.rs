@@ -7,7 +7,7 @@ fn answered(operation: &str, verdict: &Verdict) -> Value {
         "uid": "u-1", "operation": operation, "name": "web", "unknown": {"fields": "pass"},
         "kind": {"group": "apps.kruise.io", "version": "v1beta1", "kind": "CloneSet"}}});
     let body = serde_json::to_vec(&body).unwrap();
-    let answer = answer(&body, |_| verdict.clone()).unwrap();
+    let answer = answer(&body, |_| Ok::<_, Refusal>(verdict.clone())).unwrap();
     serde_json::to_value(answer).unwrap()["response"].clone()
 }
 
@@ -82,7 +82,7 @@ fn an_operation_of_the_future_is_no_reason_to_fail() {
 #[test]
 fn other_versions_of_the_review_are_refused() {
     let body = br#"{"apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview"}"#;
-    let never = |_: &mut Request| -> Verdict { panic!("nothing was asked") };
+    let never = |_: &mut Request| -> Result<Verdict, Refusal> { panic!("nothing was asked") };
     let refusal = answer(body, never).err().unwrap();
     assert!(
         refusal.to_string().contains("admission.k8s.io/v1beta1"),
