@@ -52,20 +52,23 @@ const GRACE_SECONDS: i64 = 30;
 /// None while it may still be stopped. A Pod without a gate has no time from which to count: with a
 /// gate it is Ready only after the kubelet has seen the spec.
 pub(crate) fn kept_from(pod: &Pod) -> Option<Timestamp> {
-    let state = pod.in_place_state()?;
     let is_seen = pod.status.observed_generation == Some(pod.generation());
+    if !is_seen || pod.gate() != Gate::Open {
+        return None;
+    }
+    let since = pod.ready_since()?;
+    // Parsing it takes longer than all the rest, and in a rollout few come here.
+    let state = pod.in_place_state()?;
     let serves = |name: &String| {
         let status = pod.container_status(name);
         status.is_some_and(|status| status.ready && image_is_reported(pod, name, status))
     };
-    let is_image = state.resizes.is_empty() && state.last.keys().all(serves);
-    if !is_seen || !is_image || pod.gate() != Gate::Open {
+    if !state.resizes.is_empty() || !state.last.keys().all(serves) {
         return None;
     }
     let grace = pod.spec.termination_grace_period_seconds;
     let grace = SignedDuration::from_secs(grace.unwrap_or(GRACE_SECONDS).max(1));
-    let since = pod.ready_since()?.saturating_add(grace).ok()?;
-    since.saturating_add(NEWS).ok()
+    since.saturating_add(grace).ok()?.saturating_add(NEWS).ok()
 }
 
 /// Judges `pod` by its record.
