@@ -306,6 +306,29 @@ pub fn is_warmer(pod: &Value) -> bool {
     pod["metadata"]["labels"]["apps.kruise.io/image-warmer-of"].is_string()
 }
 
+/// Whether the runtime reports another name for the image of a container than its spec does.
+pub fn is_retagged(pod: &Value) -> bool {
+    let lists = [
+        ("containers", "containerStatuses"),
+        ("initContainers", "initContainerStatuses"),
+    ];
+    let named = |list: &str, name: &Value| {
+        let items = pod.pointer(list).and_then(Value::as_array);
+        let found = items
+            .into_iter()
+            .flatten()
+            .find(|item| item["name"] == *name);
+        found.map_or(Value::Null, |item| item["image"].clone())
+    };
+    lists.into_iter().any(|(specs, statuses)| {
+        let specs = pod["spec"][specs].as_array().into_iter().flatten();
+        let reported = |name| named(&format!("/status/{statuses}"), name);
+        specs
+            .into_iter()
+            .any(|spec| reported(&spec["name"]) != spec["image"])
+    })
+}
+
 /// The Pod's phase and its Ready condition.
 fn judge(pod: &mut Value, now: &str) {
     let statuses = |key: &str| pod["status"][key].as_array().into_iter().flatten();

@@ -63,15 +63,19 @@ impl Life<'_> {
             if is_active(pod) && hooks::is_waited_for(&lifecycle, pod) {
                 assert_eq!(reason.as_str(), "WaitingHook", "end: {reason} of {pod}");
             }
-            let is_under_way = matches!(
-                reason,
-                Reason::Draining
-                    | Reason::WaitingGrace
-                    | Reason::WaitingKubelet
-                    | Reason::Resizing
-                    | Reason::WaitingClaim { .. }
-                    | Reason::BackingOff { .. }
-            );
+            // Of two tags of one digest the runtime reports one, so that nobody knows which of them a
+            // container was started with that may have been left alone.
+            let is_kept = *reason == Reason::Patched && !model::kubelet::is_retagged(pod);
+            let is_under_way = is_kept
+                || matches!(
+                    reason,
+                    Reason::Draining
+                        | Reason::WaitingGrace
+                        | Reason::WaitingKubelet
+                        | Reason::Resizing
+                        | Reason::WaitingClaim { .. }
+                        | Reason::BackingOff { .. }
+                );
             assert!(!is_under_way, "end: stays {reason} without an owner: {pod}");
         }
         self.world.is_owner_silent = false;
