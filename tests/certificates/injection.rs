@@ -328,3 +328,127 @@ async fn behind_a_closed_door_pods_are_made_without() {
     shop.close().await;
     drop(again);
 }
+
+/// Applies all of `objects` at once, as a person does who has them in one file.
+fn apply_file(stage: &Stage, name: &str, objects: &[Value]) -> cluster::Result<String> {
+    let file = stage.cluster.dir().join(format!("{name}.json"));
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    std::fs::write(&file, list.to_string()).expect("a file");
+    let file = file.to_str().expect("a path of text");
+    stage
+        .cluster
+        .kubectl(&["apply", "--server-side", "-f", file])
+}
+
+fn manifest(name: &str, annotations: &Value, spec: &Value) -> Value {
+    json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet",
+        "metadata": {"name": name, "annotations": annotations}, "spec": spec})
+}
+
+/// Image of the agent of a new Pod.
+async fn agent_of(shop: &Shop) -> Result<Option<String>, String> {
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let made = shop.pods.create(&dry, &pod("asked", "web")).await;
+    let made = made.map_err(|error| error.to_string())?;
+    let mut all = made.spec.unwrap_or_default().containers.into_iter();
+    Ok(all.find(|c| c.name == "agent").and_then(|c| c.image))
+}
+
+async fn until_agent(shop: &Shop, image: &str) {
+    eventually(image, async || {
+        let found = agent_of(shop).await?;
+        (found.as_deref() == Some(image))
+            .then_some(())
+            .ok_or_else(|| format!("{found:?}"))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_stands_in_for_its_base_and_nobody_else_may_clash_with_it() {
+    let (stage, client, _turn) = Stage::turn().await;
+    let _served = Served::start(stage, &client).await;
+    let shop = Shop::open(client.clone(), "canary").await;
+    let mut next = agent("web");
+    next["containers"][0]["image"] = "agent:2".into();
+    next["updateStrategy"] = json!({"type": "NotUpdate"});
+    let annotations = json!({"apps.kruise.io/sidecarset-canary": "true",
+        "apps.kruise.io/sidecarset-base": "log"});
+    let both = [
+        manifest("log", &json!({}), &agent("web")),
+        manifest("log-next", &annotations, &next),
+    ];
+    // The second may be asked about before the watch has told of the first.
+    apply_file(stage, "canary", &both).expect("a base and its canary");
+    until_agent(&shop, "agent:2").await;
+
+    let clash = [manifest("another", &json!({}), &agent("web"))];
+    let said = apply_file(stage, "clash", &clash).expect_err("a refusal");
+    let said = format!("{said:#}");
+    assert!(said.contains("spec.containers[0].name"), "{said}");
+    let all = sidecar_sets(&client, "v1beta1");
+    let gone = all.delete("log-next", &DeleteParams::default()).await;
+    gone.expect("a deletion");
+    until_agent(&shop, "agent:1").await;
+    clear(&client).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revisions_and_the_white_list_are_looked_up_beside_the_webhook() {
+    let (stage, client, _turn) = Stage::turn().await;
+    let _served = Served::start(stage, &client).await;
+    let shop = Shop::open(client.clone(), "beside").await;
+    let mut spec = agent("web");
+    spec["containers"][0]["image"] = "agent:2".into();
+    spec["patchPodMetadata"] = json!([{"annotations": {"mesh/port": "1"}}]);
+    spec["injectionStrategy"] = json!({"revision": {"customVersion": "one"}});
+    let set = [manifest("log", &json!({}), &spec)];
+    let said = apply_file(stage, "beside", &set).expect_err("a refusal");
+    let said = format!("{said:#}");
+    for path in [
+        "spec.injectionStrategy.revision",
+        "spec.patchPodMetadata[0]",
+    ] {
+        assert!(said.contains(path), "{path} is not in: {said}");
+    }
+
+    let rules = json!({"rules": [{"allowedAnnotationKeyExprs": ["^mesh/"]}]});
+    let beside = [
+        json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "kruise-configuration", "namespace": NAMESPACE},
+            "data": {"SidecarSet_PatchPodMetadata_WhiteList": rules.to_string()}}),
+        json!({"apiVersion": "apps/v1", "kind": "ControllerRevision",
+            "metadata": {"name": "log-1", "namespace": NAMESPACE, "labels": {
+                "kruise.io/sidecarset-name": "log",
+                "apps.kruise.io/sidecarset-custom-version": "one"}},
+            "revision": 1, "data": {"spec": {
+                "containers": [{"name": "agent", "image": "agent:1"}],
+                "patchPodMetadata": spec["patchPodMetadata"]}}}),
+    ];
+    apply_file(stage, "rules", &beside).expect("a ConfigMap and a revision");
+    eventually("the set is let in", async || {
+        let applied = apply_file(stage, "beside", &set);
+        applied.map_err(|error| format!("{error:#}"))
+    })
+    .await;
+    until_agent(&shop, "agent:1").await;
+    let made = shop
+        .pods
+        .create(&PostParams::default(), &pod("bare", "web"))
+        .await;
+    let annotations = made
+        .expect("a Pod")
+        .metadata
+        .annotations
+        .unwrap_or_default();
+    assert_eq!(annotations.get("mesh/port").map(String::as_str), Some("1"));
+    for object in ["configmap/kruise-configuration", "controllerrevision/log-1"] {
+        stage.kubectl(&["-n", NAMESPACE, "delete", object]);
+    }
+    clear(&client).await;
+    shop.close().await;
+}

@@ -207,6 +207,11 @@ async fn behind_a_closed_door_everything_goes_on_but_new_specs() {
     .await;
     sets_and_namespaces_can_go(stage, &shop, &other).await;
     doors(stage, &client, 2).await;
+    // Both are ready before every node knows the way to them.
+    within("new sets are let in", OPEN_WITHIN, async || {
+        admits(&shop).await
+    })
+    .await;
     shop.create_ready(spec(1)).await;
     open_again(&shop, "its replicas came back").await;
     shop.close().await;

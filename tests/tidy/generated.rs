@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use apis::{CloneSet, Valid};
+use apis::{CloneSet, SidecarSet, Valid};
 
-use crate::tree::{below, output, read};
+use crate::tree::{File, below, output, read};
 
 #[test]
 fn the_crds_are_what_the_types_say() {
@@ -22,10 +22,17 @@ fn the_crds_are_what_the_types_say() {
 #[test]
 fn every_sample_passes_every_check() {
     for file in below("config/samples/", ".yaml") {
-        let parsed = serde_saphyr::from_str::<CloneSet>(&file.text);
-        let set = parsed.unwrap_or_else(|error| panic!("{}: {error}", file.path));
-        if let Err((_, errors)) = Valid::new(set) {
-            panic!("{}: {errors:?}", file.path);
-        }
+        let wrong = if file.text.contains("kind: SidecarSet") {
+            let set = parsed::<SidecarSet>(&file);
+            Valid::new(set).err().map(|(_, errors)| errors)
+        } else {
+            let set = parsed::<CloneSet>(&file);
+            Valid::new(set).err().map(|(_, errors)| errors)
+        };
+        assert_eq!(wrong, None, "{}", file.path);
     }
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(file: &File) -> T {
+    serde_saphyr::from_str(&file.text).expect(&file.path)
 }
