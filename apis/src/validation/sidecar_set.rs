@@ -191,6 +191,15 @@ impl Checks {
             match name.filter(|name| !name.is_empty()) {
                 None => self.refuse(path, "is required: containers mount volumes by name"),
                 Some(name) => {
+                    let sources = volume.as_object().into_iter().flatten();
+                    let sources =
+                        sources.filter(|(key, source)| *key != "name" && !source.is_null());
+                    if sources.count() > 1 {
+                        self.refuse(
+                            format!("spec.volumes[{i}]"),
+                            format!("{name:?} is a volume of two kinds; remove one"),
+                        );
+                    }
                     if all.insert(name.to_owned(), volume.clone()).is_some() {
                         self.refuse(path, format!("{name:?} is used twice; rename one volume"));
                     }

@@ -1,5 +1,5 @@
 //! Checks of a SidecarSet's containers. What a Pod's own rules say of a container is checked in
-//! part only: the rest is said when the first Pod is made.
+//! part only, see `pod_rules`: the rest is said when the first Pod is made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +14,7 @@ use crate::sidecar_set::expression::{Expression, Variable};
 use crate::validation::FieldError;
 use crate::validation::labels::is_dns_label;
 
+mod pod_rules;
 mod resources;
 mod transfer;
 
@@ -154,6 +155,7 @@ impl<'a> Lists<'a> {
             self.refuse(format!("{path}.image"), "is required; name an image");
         }
         self.paths(path, container);
+        self.pod_rules(path, &container.container);
         let default = match list {
             List::Init => Place::After,
             List::Running => Place::Before,

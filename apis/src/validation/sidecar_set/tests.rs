@@ -219,6 +219,64 @@ fn what_makes_no_sense_is_refused_at_its_field() {
 }
 
 #[test]
+fn what_an_api_server_would_not_take_of_a_pod_is_refused_at_its_field() {
+    let resources = |requests: Value| json!({"limits": {"cpu": 1}, "requests": requests});
+    for (field, value, path) in [
+        ("imagePullPolicy", json!("Sometimes"), "imagePullPolicy"),
+        (
+            "terminationMessagePolicy",
+            json!("No"),
+            "terminationMessagePolicy",
+        ),
+        (
+            "ports",
+            json!([{"containerPort": 99_999}]),
+            "ports[0].containerPort",
+        ),
+        ("ports", json!([{"name": "a"}]), "ports[0].containerPort"),
+        (
+            "ports",
+            json!([{"containerPort": 80, "protocol": "HTTP"}]),
+            "ports[0].protocol",
+        ),
+        ("env", json!([{"value": "b"}]), "env[0].name"),
+        (
+            "resources",
+            resources(json!({"cpu": "a lot"})),
+            "resources.requests.cpu",
+        ),
+        (
+            "resources",
+            resources(json!({"cpu": "1100m"})),
+            "resources.requests.cpu",
+        ),
+        (
+            "resources",
+            resources(json!({"memory": "-1Gi"})),
+            "resources.requests.memory",
+        ),
+    ] {
+        let errors = check(container(json!({field: value}))).unwrap_err();
+        let paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
+        assert_eq!(paths, [format!("spec.containers[0].{path}")], "{errors:?}");
+    }
+    let two = json!([{"name": "v", "emptyDir": {}, "hostPath": {"path": "/v"}}]);
+    let errors = check(with(json!({"volumes": two}))).unwrap_err();
+    assert_eq!(errors[0].path, "spec.volumes[0]");
+    for fine in [
+        json!({"imagePullPolicy": "Never", "terminationMessagePolicy": null}),
+        json!({"ports": [{"containerPort": 80, "protocol": "UDP"}, {"containerPort": 65_535}]}),
+        json!({"ports": null, "env": null, "resources": {}}),
+        json!({"resources": {"limits": {"cpu": 0.5, "memory": "1Gi"}, "requests": {"cpu": "500m"}}}),
+        json!({"resources": {"requests": {"example.com/gpu": 1}}}),
+    ] {
+        assert!(check(container(fine.clone())).is_ok(), "{fine}");
+    }
+    let volumes = json!([{"name": "v", "emptyDir": {}, "hostPath": null}, {"name": "w"}]);
+    assert!(check(with(json!({"volumes": volumes}))).is_ok());
+}
+
+#[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let mut spec = with(json!({"selector": {}, "revisionHistoryLimit": -1}));
     spec["containers"][0]["image"] = json!("");
