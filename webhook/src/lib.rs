@@ -11,6 +11,7 @@ pub mod inject;
 pub mod keeper;
 pub mod metrics;
 pub mod migration;
+mod nesting;
 pub mod readiness;
 pub mod review;
 pub mod router;

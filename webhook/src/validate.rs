@@ -8,6 +8,7 @@ use planner::in_place;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::nesting;
 use crate::review::admission::{Kind, Object, Operation, Request, Verdict};
 use crate::sets::{Look, Missing, Sets};
 
@@ -33,6 +34,11 @@ pub fn judge(
     sets: &Sets,
     look: Look,
 ) -> Result<Verdict, Missing> {
+    if is_too_deep(request) {
+        let levels = nesting::SPEC;
+        let why = format!("is nested deeper than {levels} levels; nothing of a Pod is");
+        return Ok(Verdict::Invalid(vec![invalid("spec", why)]));
+    }
     let Kind {
         group,
         version,
@@ -48,6 +54,17 @@ pub fn judge(
             names::GROUP
         ))),
     }
+}
+
+/// The other version could not be made of it: see [`nesting`].
+fn is_too_deep(request: &Request) -> bool {
+    let Some(new) = &request.object else {
+        return false;
+    };
+    let is_written = matches!(request.operation, Operation::Create | Operation::Update);
+    is_written
+        && nesting::exceeds(&new.spec, nesting::SPEC)
+        && !is_old_story(new, request.old_object.as_ref())
 }
 
 /// Judges a request about a CloneSet.

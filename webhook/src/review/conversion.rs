@@ -13,6 +13,7 @@ use serde::{
 use serde_json::{Value, json};
 
 use super::{Asked, Refusal, Review};
+use crate::nesting;
 
 const REVIEW: Review = Review {
     api_version: "apiextensions.k8s.io/v1",
@@ -95,11 +96,15 @@ impl Sink {
         if !is_first {
             self.json.push(b',');
         }
-        let written = convert(object, to)
-            .map_err(|error| error.to_string())
-            .and_then(|object| {
-                serde_json::to_writer(&mut self.json, &object).map_err(|error| error.to_string())
-            });
+        let levels = nesting::OBJECT;
+        let written = if nesting::exceeds(&object, levels) {
+            Err(format!("it is nested deeper than {levels} levels"))
+        } else {
+            convert(object, to).map_err(|error| error.to_string())
+        };
+        let written = written.and_then(|object| {
+            serde_json::to_writer(&mut self.json, &object).map_err(|error| error.to_string())
+        });
         if let Err(error) = written {
             self.to = Err(format!("{namespace}/{name}: {error}"));
         }

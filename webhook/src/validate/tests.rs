@@ -183,3 +183,38 @@ fn who_leaves_no_room_for_updates_is_told() {
     set["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] = 1.into();
     assert_eq!(judged(Operation::Create, &Value::Null, &set), allowed());
 }
+
+/// A review of a conversion is one level deeper than that of an admission: an object at the limit was
+/// let in, and then the kind could not be listed in the other version any more.
+#[test]
+fn what_is_nested_too_deep_to_be_converted_is_refused() {
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    let judged = |operation, levels| {
+        let mut set = set();
+        set["spec"]["template"]["spec"]["ofTomorrow"] = nested(levels);
+        let object: Object = Deserialize::deserialize(set).unwrap();
+        let mut request = Request {
+            operation,
+            kind: Kind {
+                group: names::GROUP.to_owned(),
+                version: "v1beta1".to_owned(),
+                kind: "CloneSet".to_owned(),
+            },
+            object: Some(object.clone()),
+            old_object: Some(object).filter(|_| operation == Operation::Update),
+            ..Request::default()
+        };
+        judge(&mut request, Rules::default(), &Sets::default(), Look::Last).unwrap()
+    };
+    // The spec, the template and its spec are three more.
+    assert!(matches!(
+        judged(Operation::Create, 97),
+        Verdict::Allowed { .. }
+    ));
+    assert_eq!(paths(judged(Operation::Create, 98)), ["spec"]);
+    // One that is there already can be labelled, and taken apart.
+    assert!(matches!(
+        judged(Operation::Update, 110),
+        Verdict::Allowed { .. }
+    ));
+}

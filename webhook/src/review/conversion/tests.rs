@@ -125,3 +125,20 @@ fn nothing_of_what_was_converted_before_a_failure_is_sent() {
     let message = answer["response"]["result"]["message"].as_str().unwrap();
     assert!(message.starts_with("shop/z: apiVersion"), "{message}");
 }
+
+/// Found by the fuzzer: the answer was nested deeper than anybody reads, this process included.
+#[test]
+fn one_that_is_nested_too_deep_is_named_and_not_converted() {
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    for (levels, expected) in [(108, "Success"), (109, "Failure")] {
+        let mut deep = set("deep");
+        // The object and its spec are two more.
+        deep["spec"]["ofTomorrow"] = nested(levels);
+        let answer = answered(&review(&json!([deep])));
+        let result = &answer["response"]["result"];
+        assert_eq!(result["status"], expected, "{result}");
+        let message = result["message"].as_str().unwrap_or_default();
+        let told = "shop/deep: it is nested deeper than 110 levels";
+        assert_eq!(message, if expected == "Failure" { told } else { "" });
+    }
+}
