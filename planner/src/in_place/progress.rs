@@ -49,16 +49,22 @@ const GRACE_SECONDS: i64 = 30;
 /// where it serves, and the runtime reports the very image that the spec names, and the kubelet has
 /// had the time to stop it, then it is not going to.
 ///
-/// None while it may still be stopped. A Pod without a gate has no time from which to count: with a
-/// gate it is Ready only after the kubelet has seen the spec.
+/// None while it may still be stopped. Time counts from when the kubelet is known to have seen the
+/// spec: a Pod with a gate is Ready only after that. A kubelet before 1.34 never says so, and then
+/// the Pod is not let in either; there it counts from the patch.
 pub(crate) fn kept_from(pod: &Pod) -> Option<Timestamp> {
-    let is_seen = pod.status.observed_generation == Some(pod.generation());
-    if !is_seen || pod.gate() != Gate::Open {
-        return None;
-    }
-    let since = pod.ready_since()?;
+    let seen_since = match (pod.status.observed_generation, pod.gate()) {
+        (_, Gate::Missing) => return None,
+        (None, _) => None,
+        (Some(seen), Gate::Open) if seen == pod.generation() => Some(pod.ready_since()?),
+        (Some(_), _) => return None,
+    };
     // Parsing it takes longer than all the rest, and in a rollout few come here.
     let state = pod.in_place_state()?;
+    let since = match seen_since {
+        Some(since) => since,
+        None => state.update_timestamp.parse().ok()?,
+    };
     let serves = |name: &String| {
         let status = pod.container_status(name);
         status.is_some_and(|status| status.ready && image_is_reported(pod, name, status))

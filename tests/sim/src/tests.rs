@@ -44,6 +44,10 @@ fn a_current_revision_by_head_count_is_found() {
 fn lives_that_failed_once_are_lived_to_their_end() {
     let clock = clock();
     let lives = [
+        (
+            952,
+            "a kubelet that does not tell what it has seen, and an edit taken back: never let in again",
+        ),
         (3_364, "the record of the current revision was forgotten"),
         (7_201, "a claim was gone before its Pod had started"),
         (20_084, "an image was taken back before its kubelet saw it"),
