@@ -17,21 +17,27 @@ fn wrong() -> Value {
     set
 }
 
-fn judged(operation: Operation, old: &Value, new: &Value) -> Verdict {
+/// A question about an object of any kind.
+pub(super) fn request(operation: Operation, old: &Value, new: &Value) -> Request {
     let object = |object: &Value| Deserialize::deserialize(object).unwrap();
-    let mut request = Request {
+    Request {
         operation,
         object: object(new),
         old_object: object(old),
         ..Request::default()
-    };
+    }
+}
+
+fn judged(operation: Operation, old: &Value, new: &Value) -> Verdict {
+    let mut request = request(operation, old, new);
     let rules = Rules {
         deletion_protection: true,
     };
     clone_set(&mut request, rules)
 }
 
-fn paths(verdict: Verdict) -> Vec<String> {
+#[track_caller]
+pub(super) fn paths(verdict: Verdict) -> Vec<String> {
     match verdict {
         Verdict::Invalid(errors) => errors.into_iter().map(|e| e.path).collect(),
         other => panic!("{other:?}"),

@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::sets::{Followed, Sets};
+use crate::validate::tests::{paths, request};
 
 fn set() -> Value {
     json!({"apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet",
@@ -18,22 +19,8 @@ fn beside(others: &[Value], operation: Operation, old: &Value, new: &Value) -> V
     let others = others.iter().cloned();
     let others = others.map(|set| (Followed::SidecarSets, set));
     let sets = Sets::of(&others.collect::<Vec<_>>());
-    let object = |object: &Value| Deserialize::deserialize(object).unwrap();
-    let mut request = Request {
-        operation,
-        object: object(new),
-        old_object: object(old),
-        ..Request::default()
-    };
+    let mut request = request(operation, old, new);
     judge(&mut request, &sets.read(), Look::Last).unwrap()
-}
-
-#[track_caller]
-fn paths(verdict: Verdict) -> Vec<String> {
-    match verdict {
-        Verdict::Invalid(errors) => errors.into_iter().map(|e| e.path).collect(),
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]
