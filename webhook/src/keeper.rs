@@ -8,9 +8,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 use kube::Client;
+use process::pauses::{self, Pauses};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -226,15 +226,10 @@ async fn rest(wake: &Notify, at: Timestamp) {
     let _is_woken = sleep.await;
 }
 
-fn pauses() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(PAUSE_MIN)
-        .with_max_delay(PAUSE_MAX)
-        .with_jitter()
-        .without_max_times()
-        .build()
+fn pauses() -> Pauses {
+    pauses::pauses(PAUSE_MIN, PAUSE_MAX)
 }
 
-fn pause(pauses: &mut ExponentialBackoff) -> Duration {
+fn pause(pauses: &mut Pauses) -> Duration {
     pauses.next().unwrap_or(PAUSE_MAX)
 }

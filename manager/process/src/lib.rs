@@ -9,5 +9,6 @@ pub mod endpoints;
 pub mod exit;
 pub mod health;
 pub mod metrics;
+pub mod pauses;
 pub mod shutdown;
 pub mod telemetry;

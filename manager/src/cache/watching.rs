@@ -2,12 +2,12 @@
 
 use std::{fmt::Debug, pin::pin, sync::Arc, time::Duration};
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures::{Stream, StreamExt, future::Either};
 use kube::{
     Api, Resource,
     runtime::watcher::{self, Event},
 };
+use process::pauses::{self, Pauses};
 use prometheus_client::metrics::counter::Counter;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -81,7 +81,7 @@ async fn feed<K>(
     cache: &Cache<K>,
     strategy: Strategy,
     restarts: &Counter,
-    pauses: &mut ExponentialBackoff,
+    pauses: &mut Pauses,
 ) -> Reaction
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
@@ -169,14 +169,8 @@ impl WatchConfig {
     }
 }
 
-fn pauses() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(Duration::from_millis(500))
-        .with_max_delay(Duration::from_secs(30))
-        .with_factor(2.0)
-        .with_jitter()
-        .without_max_times()
-        .build()
+fn pauses() -> Pauses {
+    pauses::pauses(Duration::from_millis(500), Duration::from_secs(30))
 }
 
 #[cfg(test)]

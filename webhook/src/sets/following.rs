@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
@@ -12,6 +11,7 @@ use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use process::client::{CallError, call};
+use process::pauses::{self, Pauses};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -138,13 +138,8 @@ fn take_in(
     }
 }
 
-fn pauses() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(PAUSE_MIN)
-        .with_max_delay(PAUSE_MAX)
-        .with_jitter()
-        .without_max_times()
-        .build()
+fn pauses() -> Pauses {
+    pauses::pauses(PAUSE_MIN, PAUSE_MAX)
 }
 
 #[cfg(test)]
