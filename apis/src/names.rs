@@ -92,6 +92,10 @@ pub const SIDECAR_HASH_WITHOUT_IMAGE_ANNOTATION: &str = "kruise.io/sidecarset-ha
 /// Annotation on Pods: names of the SidecarSets that were injected, sorted, with commas between.
 pub const SIDECAR_LIST_ANNOTATION: &str = "kruise.io/sidecarset-injected-list";
 
+/// Annotation on Pods: what updates of their sidecars have to remember, see
+/// [`crate::sidecar_set::record::State`].
+pub const SIDECAR_IN_PLACE_STATE_ANNOTATION: &str = "kruise.io/sidecarset-inplace-update-state";
+
 /// Annotation on Pods: which of two twins works, by the name of the sidecar.
 pub const WORKING_TWIN_ANNOTATION: &str = "kruise.io/sidecarset-working-hotupgrade-container";
 

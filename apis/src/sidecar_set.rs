@@ -22,6 +22,7 @@ use crate::update_strategy::{PriorityStrategy, ScatterTerm};
 pub mod container;
 pub mod expression;
 pub mod hash;
+pub mod pod_metadata;
 pub mod record;
 pub mod white_list;
 

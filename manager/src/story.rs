@@ -85,6 +85,7 @@ pub(crate) fn of_effect(
         Effect::CreateRevision { .. }
         | Effect::AdoptRevision { .. }
         | Effect::RenumberRevision { .. }
+        | Effect::NameRevision { .. }
         | Effect::DeleteRevision { .. } => ("Revision", "FailedRevision", "the revision".into()),
     };
     let quiet = matches!(

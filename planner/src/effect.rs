@@ -72,6 +72,13 @@ pub enum Effect {
         /// The set and its generation.
         written_for: String,
     },
+    /// Have a revision of a SidecarSet found by another name.
+    NameRevision {
+        /// Which.
+        target: Target,
+        /// `spec.customVersion`.
+        version: String,
+    },
     /// Forget a template.
     DeleteRevision {
         /// Which.
@@ -292,6 +299,7 @@ impl Effect {
             | Self::CreateClaim { name, .. }
             | Self::CreateWarmer { name, .. } => Object::New(name),
             Self::RenumberRevision { target, .. }
+            | Self::NameRevision { target, .. }
             | Self::DeleteRevision { target }
             | Self::Adopt { target, .. }
             | Self::AdoptRevision { target, .. }
@@ -319,6 +327,7 @@ impl Effect {
             | Self::PatchPod { disruption, .. } => *disruption,
             Self::CreateRevision { .. }
             | Self::RenumberRevision { .. }
+            | Self::NameRevision { .. }
             | Self::DeleteRevision { .. }
             | Self::Adopt { .. }
             | Self::AdoptRevision { .. }
@@ -343,6 +352,7 @@ impl Effect {
             Self::Drain { .. } | Self::PatchPod { .. } | Self::OpenGate { .. } => true,
             Self::CreateRevision { .. }
             | Self::RenumberRevision { .. }
+            | Self::NameRevision { .. }
             | Self::DeleteRevision { .. }
             | Self::Adopt { .. }
             | Self::AdoptRevision { .. }

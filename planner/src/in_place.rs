@@ -27,8 +27,10 @@ mod resize;
 
 pub(crate) use alike::{Alike, alike};
 pub(crate) use batch::{Batch, batch, waits_for};
-pub(crate) use patch::{patch_pod, test_owner};
-pub(crate) use progress::{Progress, doubtful_until, kept_from, progress, trouble};
+pub(crate) use patch::{image_ops, patch_pod, test_owner};
+pub(crate) use progress::{
+    Progress, doubtful_since, doubtful_until, is_awaited, kept_from, progress, trouble,
+};
 pub(crate) use resize::{ResizeChange, awaits_restart, given_up, resize_pod};
 
 /// Which list of the Pod's spec a container stands in.
@@ -241,7 +243,8 @@ fn has_seen_ours_only(pod: &Pod, record: Option<&InPlaceState>, own: &Revision) 
     seen.zip(ours).is_some_and(|(seen, ours)| seen <= ours)
 }
 
-fn find<'a>(pod: &'a Pod, name: &str) -> Option<(List, usize, &'a Container)> {
+/// Where the container called `name` stands.
+pub(crate) fn find<'a>(pod: &'a Pod, name: &str) -> Option<(List, usize, &'a Container)> {
     let lists = [
         (List::App, &*pod.spec.containers),
         (List::Init, &*pod.spec.init_containers),

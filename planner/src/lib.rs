@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`snapshot`] (all that a decision may look at), [`plan`] and [`effect`] (what
 //! comes out), [`reason`] (why a Pod waits), then [`clone_set`], which decides, with the rules it
-//! is made of: [`revision`], [`in_place`], [`budget`], [`order`], [`ownership`].
+//! is made of: [`revision`], [`in_place`], [`budget`], [`order`], [`ownership`]. [`sidecar_set`] decides
+//! about injected containers, by the same rules.
 //!
 //! Invariant: nothing here has a client, a clock, randomness, a hash map or a log.
 
@@ -22,6 +23,7 @@ pub mod plan;
 pub mod pod;
 pub mod reason;
 pub mod revision;
+pub mod sidecar_set;
 pub mod snapshot;
 pub mod status;
 pub mod template;

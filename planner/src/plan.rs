@@ -55,23 +55,29 @@ impl Plan {
     /// # Errors
     /// [`OverBudget`], which means a fault in the planner: the caller performs nothing.
     pub fn check(&self) -> Result<(), OverBudget> {
-        let counted = self
-            .effects
-            .iter()
-            .filter(|e| e.disruption() == Disruption::Counted)
-            .count();
-        let disrupted = u32::try_from(counted).unwrap_or(u32::MAX);
-        let Budget {
-            available, floor, ..
-        } = self.budget;
-        if disrupted == 0 || available.saturating_sub(disrupted) >= floor {
-            Ok(())
-        } else {
-            Err(OverBudget {
-                disrupted,
-                available,
-                floor,
-            })
-        }
+        check(self.effects.iter(), self.budget)
+    }
+}
+
+/// Counts `effects` against `budget`, as it was before any of them was chosen.
+pub(crate) fn check<'a>(
+    effects: impl Iterator<Item = &'a Effect>,
+    budget: Budget,
+) -> Result<(), OverBudget> {
+    let counted = effects
+        .filter(|e| e.disruption() == Disruption::Counted)
+        .count();
+    let disrupted = u32::try_from(counted).unwrap_or(u32::MAX);
+    let Budget {
+        available, floor, ..
+    } = budget;
+    if disrupted == 0 || available.saturating_sub(disrupted) >= floor {
+        Ok(())
+    } else {
+        Err(OverBudget {
+            disrupted,
+            available,
+            floor,
+        })
     }
 }

@@ -35,6 +35,19 @@ pub enum Reason {
     OnDelete,
     /// The update revision was given up by `rollbackOnDeadline`.
     RolledBack,
+    /// `spec.updateStrategy.type: NotUpdate` of a SidecarSet.
+    NotUpdate,
+    /// `spec.updateStrategy.selector` of a SidecarSet does not select it.
+    WaitingSelector,
+    /// Its own workload is changing it in place.
+    WaitingWorkload,
+    /// The twin of a sidecar works, and the other one is to idle.
+    HandingOver,
+    /// What it remembers of its sidecars cannot be read.
+    UnreadableRecord {
+        /// Which annotation.
+        annotation: &'static str,
+    },
     /// A lifecycle hook holds it.
     WaitingHook {
         /// `preNormal`, `inPlaceUpdate` or `preDelete`.
@@ -119,6 +132,11 @@ impl Reason {
             Self::Paused => "Paused",
             Self::OnDelete => "OnDelete",
             Self::RolledBack => "RolledBack",
+            Self::NotUpdate => "NotUpdate",
+            Self::WaitingSelector => "WaitingSelector",
+            Self::WaitingWorkload => "WaitingWorkload",
+            Self::HandingOver => "HandingOver",
+            Self::UnreadableRecord { .. } => "UnreadableRecord",
             Self::WaitingHook { .. } => "WaitingHook",
             Self::WarmingImage { .. } => "WarmingImage",
             Self::WaitingBatch { .. } => "WaitingBatch",
@@ -165,6 +183,8 @@ impl Reason {
                 | Self::OnDelete
                 | Self::Paused
                 | Self::RolledBack
+                | Self::NotUpdate
+                | Self::WaitingSelector
         )
     }
 
@@ -175,6 +195,7 @@ impl Reason {
             | Self::CrashLoop(_)
             | Self::NeedsRecreate { .. }
             | Self::ResizeInfeasible { .. }
+            | Self::UnreadableRecord { .. }
             | Self::UnknownRevision { .. } => true,
             Self::UpToDate
             | Self::WaitingPartition
@@ -182,6 +203,10 @@ impl Reason {
             | Self::Paused
             | Self::OnDelete
             | Self::RolledBack
+            | Self::NotUpdate
+            | Self::WaitingSelector
+            | Self::WaitingWorkload
+            | Self::HandingOver
             | Self::WaitingHook { .. }
             | Self::WarmingImage { .. }
             | Self::WaitingBatch { .. }
@@ -216,6 +241,13 @@ impl fmt::Display for Reason {
             Self::Paused => f.write_str("the rollout is paused"),
             Self::OnDelete => f.write_str("the strategy waits until somebody deletes the Pod"),
             Self::RolledBack => f.write_str("the update revision was given up"),
+            Self::NotUpdate => f.write_str("the strategy updates no Pod that runs"),
+            Self::WaitingSelector => f.write_str("the strategy's selector does not select it"),
+            Self::WaitingWorkload => f.write_str("its own workload is changing it in place"),
+            Self::HandingOver => f.write_str("one twin of a sidecar works, the other is to idle"),
+            Self::UnreadableRecord { annotation } => {
+                write!(f, "its annotation {annotation} cannot be read")
+            }
             Self::WaitingHook { hook } => write!(f, "the {hook} hook holds it"),
             Self::WarmingImage { node } => {
                 write!(

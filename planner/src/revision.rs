@@ -120,7 +120,9 @@ pub(crate) enum Wanted {
 ///
 /// `target` is its canonical form.
 pub(crate) fn wanted(s: &Snapshot, target: &Value) -> Wanted {
-    if s.revisions.iter().any(|r| is_later(s, r)) {
+    let known = (s.uid(), s.generation());
+    let mut revisions = s.revisions.iter();
+    if revisions.any(|r| is_later(&r.metadata, known.0, known.1)) {
         return Wanted::Later;
     }
     let newest = s
@@ -167,16 +169,21 @@ pub(crate) fn wanted(s: &Snapshot, target: &Value) -> Wanted {
 /// whoever reads a later one than they know of is behind: two processes may both act for a
 /// moment, and the one that is behind must not take the template back or forget its record.
 fn written_for(s: &Snapshot) -> String {
-    format!("{}/{}", s.uid(), s.generation())
+    written(s.uid(), s.generation())
 }
 
-/// Whether `revision` was written for a later spec of this very set.
-fn is_later(s: &Snapshot, revision: &Revision) -> bool {
-    let annotations = revision.metadata.annotations.as_ref();
+pub(crate) fn written(uid: &str, generation: i64) -> String {
+    format!("{uid}/{generation}")
+}
+
+/// Whether a revision with `metadata` was written for a later spec than `generation` of the set
+/// `uid`.
+pub(crate) fn is_later(metadata: &ObjectMeta, uid: &str, generation: i64) -> bool {
+    let annotations = metadata.annotations.as_ref();
     let said = annotations.and_then(|all| all.get(names::WRITTEN_FOR_ANNOTATION));
-    let of_set = said.and_then(|said| said.strip_prefix(s.uid())?.strip_prefix('/'));
-    let generation = of_set.and_then(|generation| generation.parse::<i64>().ok());
-    generation.is_some_and(|generation| generation > s.generation())
+    let of_set = said.and_then(|said| said.strip_prefix(uid)?.strip_prefix('/'));
+    let written = of_set.and_then(|generation| generation.parse::<i64>().ok());
+    written.is_some_and(|written| written > generation)
 }
 
 /// Hash collisions recorded so far.
@@ -190,7 +197,7 @@ fn collision_count(s: &Snapshot) -> i32 {
 }
 
 /// Room for `-<hash>` within the 253 bytes of a name.
-fn cut(name: &str) -> &str {
+pub(crate) fn cut(name: &str) -> &str {
     let mut end = name.len().min(223);
     while !name.is_char_boundary(end) {
         end -= 1;
@@ -221,7 +228,7 @@ fn body(s: &Snapshot, name: &str, number: i64) -> Value {
 pub(crate) const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// 32 bits of FNV-1a over the canonical template and the collision count, in [`ALPHABET`].
-fn hash(canonical: &Value, collisions: i32) -> String {
+pub(crate) fn hash(canonical: &Value, collisions: i32) -> String {
     let text = canonical.to_string();
     let count = if collisions == 0 {
         String::new()

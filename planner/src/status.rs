@@ -14,7 +14,7 @@ mod conditions;
 mod deadline;
 mod judge;
 
-pub(crate) use conditions::{Judgement, ROLLED_BACK, apply};
+pub(crate) use conditions::{Judgement, ROLLED_BACK, apply, conditions};
 pub use conditions::{Outcome, invalid, with_outcome};
 pub(crate) use deadline::{is_exceeded, last_progress_of, look_at};
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use apis::sidecar_set::pod_metadata::{self, LeftOut};
 use apis::sidecar_set::white_list::WhiteList;
 use apis::validation::sidecar_set::{Effective, Place, Sidecar};
 use k8s_openapi::jiff::Timestamp;
@@ -15,7 +16,7 @@ use crate::prepared::{Prepared, Version};
 use crate::record::Record;
 use crate::select::SetIndex;
 use crate::warning::{Reason, Warning};
-use crate::{metadata, sidecar, volumes};
+use crate::{sidecar, volumes};
 
 /// A Pod that is about to be created.
 #[derive(Clone, Copy, Debug)]
@@ -216,7 +217,7 @@ impl<'a> Pass<'a> {
                 }
             }
             if container.hot.is_some() && is_new {
-                let [works, _] = sidecar::twins(container);
+                let [works, _] = container.twins();
                 self.record.add_twin(&container.name, works);
                 sidecar::versions(container, &mut self.annotations);
             }
@@ -224,8 +225,12 @@ impl<'a> Pass<'a> {
         volumes::add_pull_secrets(&mut self.additions, self.pod, spec);
         if is_new {
             let (patches, labels) = (&spec.pod_metadata, set.labels());
-            let reasons = metadata::apply(&mut self.annotations, patches, labels, self.white_list);
-            for reason in reasons {
+            let annotations = &mut self.annotations;
+            for left_out in pod_metadata::apply(annotations, patches, labels, self.white_list) {
+                let reason = match left_out {
+                    LeftOut::NotAllowed(key) => Reason::AnnotationNotAllowed { key },
+                    LeftOut::NotJson(key) => Reason::AnnotationNotJson { key },
+                };
                 self.warn(set, reason);
             }
         }

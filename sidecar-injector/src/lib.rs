@@ -30,7 +30,7 @@
 //!
 //! Reading order: [`select`] (which sets match), [`prepared`] (which revision of each),
 //! [`mod@inject`] (what is done about it, from top to bottom), `sidecar`, `shared`, `resources`,
-//! `volumes` and `metadata` (what a Pod is given), `record` (what is remembered of it), `patch` (how it is said).
+//! `volumes` (what a Pod is given), `record` (what is remembered of it), `patch` (how it is said).
 //!
 //! What holds of every answer:
 //!
@@ -43,7 +43,6 @@
 
 mod draw;
 pub mod inject;
-mod metadata;
 mod patch;
 mod pod;
 pub mod prepared;

@@ -13,15 +13,9 @@ use crate::{resources, shared};
 /// The names of what is injected for `sidecar`.
 pub(crate) fn names(sidecar: &Sidecar) -> Vec<String> {
     match sidecar.hot {
-        Some(_) => twins(sidecar).into(),
+        Some(_) => sidecar.twins().into(),
         None => vec![sidecar.name.clone()],
     }
-}
-
-/// The names of its twins; the first one works, to begin with.
-pub(crate) fn twins(sidecar: &Sidecar) -> [String; 2] {
-    let name = &sidecar.name;
-    [format!("{name}-1"), format!("{name}-2")]
 }
 
 /// What is injected for `sidecar`, in the order of [`names`].
@@ -45,7 +39,7 @@ pub(crate) fn containers(
     let Some(hot) = &sidecar.hot else {
         return Ok(vec![body.into()]);
     };
-    let [works, waits] = twins(sidecar);
+    let [works, waits] = sidecar.twins();
     let mut idle = body.clone();
     idle.insert("image".to_owned(), hot.empty_image.clone().into());
     Ok(vec![twin(body, &works), twin(idle, &waits)])
@@ -70,7 +64,7 @@ fn twin(mut body: Map<String, Value>, name: &str) -> Value {
 
 /// The annotations of a Pod whose first twin works.
 pub(crate) fn versions(sidecar: &Sidecar, annotations: &mut BTreeMap<String, String>) {
-    let [works, waits] = twins(sidecar);
+    let [works, waits] = sidecar.twins();
     for (name, version, other) in [(works, "1", "0"), (waits, "0", "1")] {
         for (prefix, value) in [
             (names::TWIN_VERSION_PREFIX, version),

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::in_place_state::LastContainer;
+
 /// What one SidecarSet injected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -33,6 +35,36 @@ pub struct Entry {
 /// [`crate::names::SIDECAR_HASH_ANNOTATION`] and of
 /// [`crate::names::SIDECAR_HASH_WITHOUT_IMAGE_ANNOTATION`].
 pub type Entries = BTreeMap<String, Entry>;
+
+/// What an update of the containers of one SidecarSet has to remember.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct State {
+    /// The hash that the Pod was brought to.
+    #[serde(deserialize_with = "or_default")]
+    pub revision: String,
+    /// When it was patched, RFC 3339.
+    #[serde(deserialize_with = "or_default")]
+    pub update_timestamp: String,
+    /// What ran before the patch, by container, for the containers that the patch restarts.
+    #[serde(rename = "lastContainerStatuses", deserialize_with = "or_default")]
+    pub last: BTreeMap<String, LastContainer>,
+}
+
+/// The same of every SidecarSet, by its name: the value of
+/// [`crate::names::SIDECAR_IN_PLACE_STATE_ANNOTATION`].
+pub type States = BTreeMap<String, State>;
+
+/// Reads it; a value that is not ours to read is no record.
+pub fn parse_states(text: &str) -> States {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+/// Writes it.
+pub fn write_states(states: &States) -> String {
+    // Texts and maps of texts can always be written.
+    serde_json::to_string(states).unwrap_or_default()
+}
 
 fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where

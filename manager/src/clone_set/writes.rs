@@ -162,6 +162,7 @@ fn kind(effect: &Effect) -> &'static str {
     match effect {
         Effect::CreateRevision { .. } => "CreateRevision",
         Effect::RenumberRevision { .. } => "RenumberRevision",
+        Effect::NameRevision { .. } => "NameRevision",
         Effect::DeleteRevision { .. } => "DeleteRevision",
         Effect::Adopt { .. } => "Adopt",
         Effect::AdoptRevision { .. } => "AdoptRevision",

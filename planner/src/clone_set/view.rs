@@ -127,7 +127,9 @@ impl<'a> Eye<'a> {
         let active = facts.is_active();
         let ready = active && facts.is_ready && !facts.is_shut();
         let state = self.hooks.state(pod);
-        let settled = ready && progress == Progress::Done && state == State::Normal;
+        // A Pod whose sidecars restart may stop serving at any moment.
+        let settled =
+            ready && progress == Progress::Done && !facts.awaits_sidecars && state == State::Normal;
         let available_at = facts
             .ready_since
             .filter(|_| settled && s.set.min_ready_seconds > 0)
@@ -247,6 +249,7 @@ impl PodView<'_> {
             return in_place::trouble(self.pod, None).unwrap_or(Reason::NotReady);
         }
         match self.state {
+            State::Normal if self.facts.awaits_sidecars => Reason::Patched,
             State::Normal => Reason::WaitingMinReady,
             // It is told apart from one that a hook holds with the very next write.
             State::Updating => Reason::Patched,

@@ -68,6 +68,12 @@ impl Effect {
                 body["revision"] = (*number).into();
                 (Verb::MergePatch, Resource::ControllerRevisions, body)
             }
+            Self::NameRevision { target, version } => {
+                let mut metadata = versioned(target);
+                metadata["labels"] = json!({names::CUSTOM_VERSION_LABEL: version});
+                let body = json!({"metadata": metadata});
+                (Verb::MergePatch, Resource::ControllerRevisions, body)
+            }
             Self::DeleteRevision { target } => (
                 Verb::Delete,
                 Resource::ControllerRevisions,

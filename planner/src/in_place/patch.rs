@@ -135,7 +135,8 @@ pub(super) fn told(changes: &Changes) -> Vec<String> {
         .collect()
 }
 
-fn image_ops(change: &ImageChange) -> [Op; 3] {
+/// Replaces an image, if it is the one that was looked at.
+pub(crate) fn image_ops(change: &ImageChange) -> [Op; 3] {
     let path = container_path(change.list, change.index);
     [
         Op::test(format!("{path}/name"), &*change.container),

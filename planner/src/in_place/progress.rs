@@ -31,7 +31,12 @@ const LAST_WORDS: SignedDuration = SignedDuration::from_secs(5);
 
 /// Until when trouble of `pod` may be about the image before its last patch.
 pub(crate) fn doubtful_until(pod: &Pod) -> Option<Timestamp> {
-    let asked: Timestamp = pod.in_place_state()?.update_timestamp.parse().ok()?;
+    doubtful_since(&pod.in_place_state()?.update_timestamp)
+}
+
+/// The same of a patch that was asked for at the time `asked`.
+pub(crate) fn doubtful_since(asked: &str) -> Option<Timestamp> {
+    let asked: Timestamp = asked.parse().ok()?;
     asked.saturating_add(LAST_WORDS).ok()
 }
 
@@ -133,7 +138,7 @@ pub(super) fn awaits(pod: &Pod, containers: &[&str]) -> bool {
 }
 
 /// Whether the container recorded as `last` at the time `asked` has yet to be replaced.
-pub(super) fn is_awaited(pod: &Pod, name: &str, last: &LastContainer, asked: &str) -> bool {
+pub(crate) fn is_awaited(pod: &Pod, name: &str, last: &LastContainer, asked: &str) -> bool {
     let Some(status) = pod.container_status(name) else {
         return true;
     };

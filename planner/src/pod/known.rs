@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::{Gate, Pod};
 use crate::in_place::Progress;
+use crate::sidecar_set;
 
 /// What follows from a Pod alone.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,6 +49,8 @@ pub(crate) struct Facts {
     pub(crate) asks: bool,
     /// Everything runs as its record says.
     pub(crate) is_settled: bool,
+    /// Injected containers that were updated have not come to run.
+    pub(crate) awaits_sidecars: bool,
 }
 
 impl Facts {
@@ -94,6 +97,7 @@ impl Known {
             has_more: record.is_some_and(InPlaceState::has_more),
             asks: record.is_some_and(|record| record.has_more() || !record.resizes.is_empty()),
             is_settled: false,
+            awaits_sidecars: !sidecar_set::is_settled(pod),
         };
         Self {
             facts,

@@ -65,6 +65,14 @@ impl Judgement {
         Self::new(State::Stalled, reason, message)
     }
 
+    /// The spec makes no sense, or asks for what there is not.
+    pub(crate) fn refused(errors: &[FieldError]) -> Self {
+        let unsupported = errors.iter().all(|e| e.kind == FieldErrorKind::Unsupported);
+        let reason = if unsupported { UNSUPPORTED } else { INVALID };
+        let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Self::stalled(reason, messages.join("; "))
+    }
+
     pub(super) fn message(&self) -> &str {
         &self.message
     }
@@ -99,7 +107,24 @@ pub(crate) fn apply(
         reason: judgement.progressing_reason(paused),
         at: Some(last),
     };
-    status.conditions = merge(old, judgement, &progress, s.generation(), s.now);
+    status.conditions = merge(
+        &old.conditions,
+        judgement,
+        Some(&progress),
+        s.generation(),
+        s.now,
+    );
+}
+
+/// The same conditions without Progressing, for kinds whose users do not know it. `old` are those
+/// that were there.
+pub(crate) fn conditions(
+    old: &[Condition],
+    judgement: &Judgement,
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
+    merge(old, judgement, None, generation, now)
 }
 
 /// What the Progressing condition says apart from the judgement.
@@ -110,9 +135,9 @@ struct Progress<'a> {
 }
 
 fn merge(
-    old: &CloneSetStatus,
+    old: &[Condition],
     judgement: &Judgement,
-    progress: &Progress<'_>,
+    progress: Option<&Progress<'_>>,
     generation: i64,
     now: Timestamp,
 ) -> Vec<Condition> {
@@ -126,7 +151,7 @@ fn merge(
         (
             ConditionType::Progressing,
             state != State::Stalled,
-            progress.reason,
+            progress.map_or("", |progress| progress.reason),
         ),
         (
             ConditionType::Reconciling,
@@ -139,8 +164,10 @@ fn merge(
             judgement.reason.as_str(),
         ),
     ];
+    let is_told = |type_| type_ != ConditionType::Progressing || progress.is_some();
     let mut conditions: Vec<Condition> = all
         .into_iter()
+        .filter(|(type_, ..)| is_told(*type_))
         .map(|(type_, holds, reason)| {
             let wanted = Wanted {
                 type_,
@@ -149,7 +176,9 @@ fn merge(
                 message: &judgement.message,
             };
             let mut condition = wanted.over(old, Some(generation), now);
-            if let (ConditionType::Progressing, Some(at)) = (type_, progress.at) {
+            if let (ConditionType::Progressing, Some(at)) =
+                (type_, progress.and_then(|progress| progress.at))
+            {
                 condition.last_update_time = Some(Time(at));
             }
             condition
@@ -157,8 +186,7 @@ fn merge(
         .collect();
     let ours: Vec<&str> = all.iter().map(|(type_, ..)| type_.as_str()).collect();
     conditions.extend(
-        old.conditions
-            .iter()
+        old.iter()
             .filter(|c| !ours.contains(&c.type_.as_str()))
             .cloned(),
     );
@@ -173,9 +201,9 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    fn over(self, old: &CloneSetStatus, generation: Option<i64>, now: Timestamp) -> Condition {
+    fn over(self, old: &[Condition], generation: Option<i64>, now: Timestamp) -> Condition {
         let status = if self.holds { "True" } else { "False" };
-        let before = super::condition(old, self.type_);
+        let before = old.iter().find(|c| c.type_ == self.type_.as_str());
         let now = Time(now);
         let mut condition = Condition {
             type_: self.type_.as_str().to_owned(),
@@ -212,16 +240,16 @@ pub fn invalid(
     errors: &[FieldError],
     now: Timestamp,
 ) -> CloneSetStatus {
-    let unsupported = errors.iter().all(|e| e.kind == FieldErrorKind::Unsupported);
-    let reason = if unsupported { UNSUPPORTED } else { INVALID };
-    let message = errors
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ");
-    let judgement = Judgement::stalled(reason, message);
+    let judgement = Judgement::refused(errors);
+    let reason = judgement.reason.as_str();
     let progress = Progress { reason, at: None };
-    let conditions = merge(old, &judgement, &progress, generation, now);
+    let conditions = merge(
+        &old.conditions,
+        &judgement,
+        Some(&progress),
+        generation,
+        now,
+    );
     CloneSetStatus {
         observed_generation: Some(generation),
         conditions,
@@ -285,7 +313,7 @@ pub fn with_outcome(
             reason,
             message,
         };
-        let condition = wanted.over(&status, Some(generation), now);
+        let condition = wanted.over(&status.conditions, Some(generation), now);
         status.conditions.retain(|c| c.type_ != type_.as_str());
         status.conditions.push(condition);
     }

@@ -1,7 +1,7 @@
 //! Whole rollouts: the planner against a model of the API server and of the kubelet.
 //!
 //! The model is the crate `model` (`tests/model`); here are the suites: [`goldens`], [`broken`],
-//! [`random`], [`sums`], [`accepted`], [`takeover`] and [`memo`].
+//! [`random`], [`sums`], [`accepted`], [`takeover`], [`memo`] and [`sidecars`].
 
 #![allow(
     clippy::unwrap_used,
@@ -16,5 +16,6 @@ mod goldens;
 mod memo;
 mod nonsense;
 mod random;
+mod sidecars;
 mod sums;
 mod takeover;

@@ -58,6 +58,7 @@ impl Timeline {
         let text = match effect {
             Effect::CreateRevision { .. } => format!("record {name}"),
             Effect::RenumberRevision { .. } => format!("{name} is the newest again"),
+            Effect::NameRevision { version, .. } => format!("{name} is version {version}"),
             Effect::DeleteRevision { .. } => format!("forget {name}"),
             Effect::Adopt { .. } | Effect::AdoptRevision { .. } => format!("adopt {name}"),
             Effect::Release { .. } => format!("release {name}"),

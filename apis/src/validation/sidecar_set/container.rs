@@ -41,6 +41,20 @@ pub struct Sidecar {
     pub resources: Option<Resources>,
 }
 
+impl Sidecar {
+    /// Its image.
+    pub fn image(&self) -> &str {
+        let image = self.body.get("image").and_then(Value::as_str);
+        image.unwrap_or_default()
+    }
+
+    /// The names of its twins; the first one works, to begin with.
+    pub fn twins(&self) -> [String; 2] {
+        let name = &self.name;
+        [format!("{name}-1"), format!("{name}-2")]
+    }
+}
+
 /// Where a container is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {

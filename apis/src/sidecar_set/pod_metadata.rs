@@ -2,26 +2,34 @@
 
 use std::collections::BTreeMap;
 
-use apis::sidecar_set::PatchPolicy;
-use apis::sidecar_set::white_list::WhiteList;
-use apis::validation::sidecar_set::PodMetadata;
 use serde_json::{Map, Value};
 
-use crate::warning::Reason;
+use super::PatchPolicy;
+use super::white_list::WhiteList;
+use crate::validation::sidecar_set::PodMetadata;
+
+/// An annotation that could not be given, by its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// The white list does not name it.
+    NotAllowed(String),
+    /// It is to be merged, and what the Pod has is no JSON.
+    NotJson(String),
+}
 
 /// Gives `annotations` what the `patches` of a set with these `labels` say. Returns what could not
 /// be given.
-pub(crate) fn apply(
+pub fn apply(
     annotations: &mut BTreeMap<String, String>,
     patches: &[PodMetadata],
     labels: &BTreeMap<String, String>,
     white_list: &WhiteList,
-) -> Vec<Reason> {
-    let mut reasons = Vec::new();
+) -> Vec<LeftOut> {
+    let mut left_out = Vec::new();
     for patch in patches {
         for (key, value) in &patch.annotations {
             if !white_list.allows(labels, key) {
-                reasons.push(Reason::AnnotationNotAllowed { key: key.clone() });
+                left_out.push(LeftOut::NotAllowed(key.clone()));
                 continue;
             }
             let present = annotations.get(key);
@@ -31,7 +39,7 @@ pub(crate) fn apply(
                 (PatchPolicy::MergePatchJson, Some(present)) => match merged(present, value) {
                     Some(merged) => merged,
                     None => {
-                        reasons.push(Reason::AnnotationNotJson { key: key.clone() });
+                        left_out.push(LeftOut::NotJson(key.clone()));
                         continue;
                     }
                 },
@@ -39,7 +47,7 @@ pub(crate) fn apply(
             annotations.insert(key.clone(), result);
         }
     }
-    reasons
+    left_out
 }
 
 /// RFC 7386. What changes nothing leaves the text as it is.
