@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use apis::names;
 use apis::update_strategy::UpdateStrategyType;
 use jiff::Timestamp;
 
@@ -41,8 +42,9 @@ pub(crate) struct Goal {
     pub(crate) update: Arc<Revision>,
     /// Revision that the partition keeps Pods at.
     pub(crate) current: Arc<Revision>,
-    /// Name of that revision where its record is gone and nothing stands in for it: Pods stay at it,
-    /// and none can be brought to it or made from it. `current` is the update revision then.
+    /// Name of that revision where its record is gone and Pods are still at it, or nothing stands in
+    /// for it. `current` is what stands in then: the revision that other Pods were made from, or the
+    /// update revision.
     pub(crate) lost: Option<String>,
     /// Desired Pods.
     pub(crate) replicas: u32,
@@ -75,6 +77,13 @@ impl Goal {
     /// Name of the revision that the partition keeps Pods at, whether it is known or not.
     pub(crate) fn current_name(&self) -> &str {
         self.lost.as_deref().unwrap_or(self.current.name())
+    }
+
+    /// The same where no record tells what it was and nothing stands in for it: Pods stay at it, and
+    /// none can be brought to it or made from it.
+    pub(crate) fn irretrievable(&self) -> Option<&str> {
+        let nothing_else = || self.current.name() == self.update.name();
+        self.lost.as_deref().filter(|_| nothing_else())
     }
 
     /// Why a Pod that stays at another than the update revision does so.
@@ -199,15 +208,16 @@ fn goal(s: &Snapshot, update: Arc<Revision>) -> Goal {
         .status
         .as_ref()
         .and_then(|st| st.current_revision.as_deref());
-    let current = recorded
-        .and_then(|name| s.revisions.iter().find(|r| r.name() == name))
-        .or_else(|| newest_in_use(s, &update));
+    let known = recorded.and_then(|name| s.revisions.iter().find(|r| r.name() == name));
+    let current = known.or_else(|| newest_in_use(s, &update));
     let partition = match s.set.strategy {
         UpdateStrategyType::RollingUpdate => budget::partition(s.set.partition, replicas),
         UpdateStrategyType::OnDelete => 0,
     };
-    let is_lost = |name: &&str| current.is_none() && *name != update.name();
-    let lost = recorded.filter(is_lost).map(str::to_owned);
+    let lost = match known {
+        Some(_) => None,
+        None => lost(s, recorded, &update, current.is_some()).map(str::to_owned),
+    };
     let current = current.map_or_else(|| Arc::clone(&update), Arc::clone);
     let current_name = lost.as_deref().unwrap_or(current.name());
     Goal {
@@ -229,6 +239,34 @@ fn newest_in_use<'a>(s: &'a Snapshot, update: &Revision) -> Option<&'a Arc<Revis
     let in_use: BTreeSet<&str> = s.pods.iter().filter_map(|p| p.revision_hash()).collect();
     let used = |r: &&Arc<Revision>| r.name() != update.name() && in_use.contains(r.hash());
     s.revisions.iter().filter(used).max_by_key(|r| r.number)
+}
+
+/// Name of the current revision, which has no record; `recorded` is what the status says. A status
+/// that was never written, or is not known of yet, says nothing: the Pods tell what they are at.
+fn lost<'a>(
+    s: &'a Snapshot,
+    recorded: Option<&'a str>,
+    update: &Revision,
+    is_replaced: bool,
+) -> Option<&'a str> {
+    let Some(name) = recorded else {
+        let own = |name: &&str| {
+            name.strip_prefix(s.name())
+                .is_some_and(|h| h.starts_with('-'))
+        };
+        let mut names = s
+            .pods
+            .iter()
+            .filter_map(|p| p.labels().get(names::REVISION_LABEL));
+        return names
+            .find(|name| own(name) && *name != update.name())
+            .filter(|_| !is_replaced);
+    };
+    // As long as a Pod is at it, the revision that stands in is another one: applied again, its
+    // template is an update like any other, and not what the partition keeps.
+    let hash = name.rsplit('-').next();
+    let is_in_use = || s.pods.iter().any(|p| p.revision_hash() == hash);
+    (name != update.name() && (!is_replaced || is_in_use())).then_some(name)
 }
 
 /// Nothing is decided about Pods before their template is recorded: whoever takes over after a

@@ -6,7 +6,7 @@ use super::view::{Fate, PodView};
 use super::{Context, Goal};
 use crate::effect::{Effect, Target};
 use crate::in_place::{Progress, Way};
-use crate::lifecycle::{IN_PLACE_UPDATE, PRE_DELETE, holds, marks_not_ready};
+use crate::lifecycle::{IN_PLACE_UPDATE, PRE_DELETE, PRE_NORMAL, holds, marks_not_ready};
 use crate::order::delete_key;
 use crate::order::spread::Rank;
 use crate::pod::Gate;
@@ -140,6 +140,20 @@ impl Context<'_> {
                 });
                 None
             }
+        }
+    }
+
+    /// The hook that keeps `p` from counting as available, although it serves.
+    pub(super) fn kept_by(&self, p: &PodView<'_>) -> Option<Reason> {
+        let held = |hook: Option<&LifecycleHook>| hook.is_some_and(|hook| holds(hook, p.pod));
+        let rests = || self.hooks.rest(p.pod, p.state) == p.state;
+        match p.state {
+            _ if !p.is_ready() => None,
+            State::PreparingNormal => rests().then_some(PRE_NORMAL),
+            State::Updated => rests().then_some(IN_PLACE_UPDATE),
+            State::PreparingUpdate => held(self.hooks.in_place_update).then_some(IN_PLACE_UPDATE),
+            State::PreparingDelete => held(self.hooks.pre_delete).then_some(PRE_DELETE),
+            State::Normal | State::Updating => None,
         }
     }
 

@@ -73,7 +73,7 @@ impl Size {
         };
         let (mut create_current, create_update) = split(goal, &census, may);
         // Made at the update revision they would be more of it than the partition allows.
-        let unmade = match &goal.lost {
+        let unmade = match goal.irretrievable() {
             Some(_) => std::mem::take(&mut create_current),
             None => 0,
         };
@@ -125,7 +125,7 @@ impl Size {
             goal.replicas,
         ) {
             // Nobody knows what to take them back to.
-            Shift::Back(_) if goal.lost.is_some() => Shift::None,
+            Shift::Back(_) if goal.irretrievable().is_some() => Shift::None,
             shift => shift,
         }
     }

@@ -57,13 +57,13 @@ pub(super) fn assign<'a>(
     // interrupted changes finished. While paused or on delete only what has begun is finished.
     if s.set.policy != PodUpdatePolicy::ReCreate {
         let begun = |p: &PodView<'_>| idle.is_none() || in_place::is_midway(p.pod);
-        let staying = |p: &&mut PodView<'a>| {
-            is_movable(p) && p.target.is_none() && p.state != State::PreparingDelete && begun(p)
-        };
+        let staying = |p: &&mut PodView<'a>| is_movable(p) && p.target.is_none() && begun(p);
         for p in pods.iter_mut().filter(staying) {
             if let Some(own) = p.own {
                 let way = way(s, ways, p, own);
-                p.target = Some((own, way));
+                if may_go(p, &way) {
+                    p.target = Some((own, way));
+                }
             }
         }
     }
@@ -111,8 +111,7 @@ fn move_revisions<'a>(
             continue;
         }
         let way = way(s, ways, p, target);
-        // Prepared for deletion, it may be replaced; it is not updated.
-        if p.state == State::PreparingDelete && !matches!(way, Way::Recreate(_)) {
+        if !may_go(p, &way) {
             continue;
         }
         if s.set.policy == PodUpdatePolicy::InPlaceOnly && matches!(way, Way::Recreate(_)) {
@@ -125,6 +124,12 @@ fn move_revisions<'a>(
     for (index, way) in refused.into_iter().take(left) {
         pods[index].target = Some((target, way));
     }
+}
+
+/// A Pod that a hook prepares for deletion may be replaced, which is what it may be prepared for; it
+/// is not updated.
+fn may_go(p: &PodView<'_>, way: &Way) -> bool {
+    p.state != State::PreparingDelete || matches!(way, Way::Recreate(_))
 }
 
 fn is_movable(p: &PodView<'_>) -> bool {

@@ -90,12 +90,10 @@ impl<'a> Context<'a> {
             };
             // The budget may be what it waits for only because hooks hold Pods, itself among them: what
             // has to be released is the hook.
-            let p = &mut self.pods[index];
-            if !(matches!(reason, Reason::WaitingBudget { .. })
-                && matches!(p.reason, Reason::WaitingHook { .. }))
-            {
-                p.reason = reason;
-            }
+            let hook = matches!(reason, Reason::WaitingBudget { .. })
+                .then(|| self.kept_by(&self.pods[index]))
+                .flatten();
+            self.pods[index].reason = hook.unwrap_or(reason);
         }
     }
 

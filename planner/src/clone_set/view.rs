@@ -70,7 +70,7 @@ pub(crate) struct PodView<'a> {
     pub(crate) specified: bool,
     /// It is to be deleted: specified, or one too many.
     pub(crate) leaving: bool,
-    /// A write to it failed a moment ago.
+    /// A write to it failed a moment ago, and none is under way.
     pub(crate) held: bool,
     /// Revision it was last brought to, where known.
     pub(crate) own: Option<&'a Arc<Revision>>,
@@ -162,7 +162,8 @@ impl<'a> Eye<'a> {
             excluded: s.set.exclude_preparing_delete && state == State::PreparingDelete,
             specified: active && (facts.is_named_for_deletion || is_listed(s, pod)),
             leaving: false,
-            held: self.held.may_have(facts) && s.held.contains_key(pod.uid()),
+            // What is under way to it besides keeps its place: nobody else may take that.
+            held: !is_in_flight && self.held.may_have(facts) && s.held.contains_key(pod.uid()),
             own,
             target: None,
             reason: Reason::UpToDate,

@@ -64,8 +64,7 @@ fn outstanding(
     let size = Size::of(goal, pods, 0);
     let too_many = counts.updated.saturating_sub(expected);
     if let Some(lost) = goal
-        .lost
-        .as_deref()
+        .irretrievable()
         .filter(|_| size.unmade > 0 || too_many > 0)
     {
         let message = format!(

@@ -38,54 +38,80 @@ fn a_current_revision_by_head_count_is_found() {
     assert!(found(Mutation::HeadCount, 350, "partition broken").is_some());
 }
 
-/// Lives that ended badly once, and why. Where it was the planner's fault, a test of
-/// `planner/tests/rollout/broken` tells of it too.
+/// Lives that ended badly once, and why.
+const ENDED_BADLY: &[(u64, &str)] = &[
+    (
+        952,
+        "a kubelet that does not tell what it has seen, and an edit taken back: never let in again",
+    ),
+    (3_364, "the record of the current revision was forgotten"),
+    (7_201, "a claim was gone before its Pod had started"),
+    (20_084, "an image was taken back before its kubelet saw it"),
+    (
+        21_123,
+        "what was under way was judged by an older partition",
+    ),
+    (23_885, "a claim was left over when a released Pod was gone"),
+    (28_109, "a resize waited for itself"),
+    (39_663, "a resize waited for itself"),
+    (
+        49_511,
+        "a claim of a Pod that is gone was called somebody else's",
+    ),
+    (68_775, "a Pod that was let go meanwhile was patched"),
+    (
+        17_067,
+        "who a hook keeps from counting was said to wait for the budget",
+    ),
+    (
+        86_884,
+        "an image was taken back that a kubelet had seen and not started",
+    ),
+    (
+        79_845,
+        "a claim was deleted by the other one of two processes",
+    ),
+    (
+        147_053,
+        "a claim that the other one of two processes gave away was deleted when there was one",
+    ),
+    (
+        147_805,
+        "a Pod that was to be deleted was let in when its hook was gone from the spec",
+    ),
+    (
+        155_119,
+        "who a hook keeps from counting was said to wait for the budget while it was resized",
+    ),
+    (
+        193_985,
+        "no status had told of the current revision when its record was lost",
+    ),
+    (
+        314_584,
+        "a Pod's place was given away when one of two writes to it was refused",
+    ),
+    (332_424, "the same with three Pods"),
+    (
+        427_547,
+        "a Pod that its node could not resize was prepared for deletion and spared in turn",
+    ),
+    (
+        488_001,
+        "a Pod that waited for its hook to be deleted was to have its claim (the judge's fault)",
+    ),
+    (
+        497_830,
+        "what stood in for a lost record was applied again, and the partition kept nothing",
+    ),
+];
+
+/// Where it was the planner's fault, a test of `planner/tests/rollout/broken` tells of it too.
 #[test]
 fn lives_that_failed_once_are_lived_to_their_end() {
     let clock = clock();
-    let lives = [
-        (
-            952,
-            "a kubelet that does not tell what it has seen, and an edit taken back: never let in again",
-        ),
-        (3_364, "the record of the current revision was forgotten"),
-        (7_201, "a claim was gone before its Pod had started"),
-        (20_084, "an image was taken back before its kubelet saw it"),
-        (
-            21_123,
-            "what was under way was judged by an older partition",
-        ),
-        (23_885, "a claim was left over when a released Pod was gone"),
-        (28_109, "a resize waited for itself"),
-        (39_663, "a resize waited for itself"),
-        (
-            49_511,
-            "a claim of a Pod that is gone was called somebody else's",
-        ),
-        (68_775, "a Pod that was let go meanwhile was patched"),
-        (
-            17_067,
-            "who a hook keeps from counting was said to wait for the budget",
-        ),
-        (
-            86_884,
-            "an image was taken back that a kubelet had seen and not started",
-        ),
-        (
-            79_845,
-            "a claim was deleted by the other one of two processes",
-        ),
-        (
-            147_053,
-            "a claim that the other one of two processes gave away was deleted when there was one",
-        ),
-        (
-            147_805,
-            "a Pod that was to be deleted was let in when its hook was gone from the spec",
-        ),
-    ];
-    for (seed, story) in lives {
-        let end = run(seed, Mutation::None, false, &clock);
+    for (seed, story) in ENDED_BADLY {
+        let end = run(*seed, Mutation::None, false, &clock);
         assert!(end.is_ok(), "{seed}: {story}");
     }
 }

@@ -87,6 +87,23 @@ fn what_is_under_way_keeps_its_place_within_the_partition() {
     assert_eq!(written(&plan(&s)), ["web-4"]);
 }
 
+/// Bug: of two writes to one Pod that were under way the first was refused. The Pod was left alone
+/// then, its place given to another one, and the second write made one more than the partition
+/// allows.
+#[test]
+fn what_is_under_way_beside_a_refusal_keeps_its_place_too() {
+    let mut s = rolling(4, &json!({"maxUnavailable": 4, "partition": 3}));
+    let first = plan(&s);
+    assert_eq!(written(&first), ["web-1"]);
+    begin(&mut s, &first);
+    s.held.insert("1".into(), "refused".into());
+    let second = plan(&s);
+    assert_eq!(second.effects, []);
+    assert_eq!(second.pods[0].1, Reason::Draining, "not BackingOff");
+    s.in_flight.clear();
+    assert_eq!(written(&plan(&s)), ["web-2"]);
+}
+
 #[test]
 fn a_place_is_left_for_each_effect_under_way() {
     let mut s = rolling(4, &json!({"maxUnavailable": 4}));

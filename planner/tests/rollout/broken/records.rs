@@ -63,6 +63,40 @@ fn a_rollout_goes_on_without_the_record_of_what_it_began_with() {
     assert_eq!(status.current_revision, status.update_revision);
 }
 
+/// Bug: before a status had told of the current revision, a lost record left the partition nothing
+/// to keep, and every Pod was replaced.
+#[test]
+fn a_partition_holds_without_record_and_status() {
+    let mut world = canary_without_record();
+    let mut set = Value::from(world.set.clone());
+    set["status"] = json!({});
+    world.set = set.into();
+    world.settle();
+    assert_eq!(world.images(), ["web:1", "web:1", "web:1", "web:2"]);
+    let lost = with_image(&world, "web:1").to_owned();
+    world.server.terminate(&lost);
+    world.settle();
+    assert_eq!(world.images(), ["web:1", "web:1", "web:2"], "none is made");
+    assert_eq!(world.ready_reason(), "RevisionLost");
+}
+
+/// Bug: the canary's revision stood in for the one whose record was lost, also in the status. Its
+/// template, applied again, was what the partition kept then, and every Pod was brought to it.
+#[test]
+fn a_partition_holds_against_the_revision_that_stands_in() {
+    let mut world = canary_without_record();
+    let current = world.status().current_revision;
+    world.set_rolling("paused", json!(true));
+    world.set_image("web:3");
+    world.settle();
+    assert_eq!(world.status().current_revision, current);
+    world.set_rolling("paused", json!(false));
+    world.set_image("web:2");
+    world.settle();
+    assert_eq!(world.images(), ["web:1", "web:1", "web:1", "web:2"]);
+    assert_eq!(world.status().current_revision, current);
+}
+
 #[test]
 fn a_raised_partition_takes_nothing_back_to_what_nobody_knows() {
     let mut world = canary_without_record();

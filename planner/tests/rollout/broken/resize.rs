@@ -198,6 +198,51 @@ fn a_resize_that_waits_counts_against_the_budget_and_the_pod_serves() {
     assert_eq!(cpus(&world), ["2"; 4]);
 }
 
+/// Bug: a Pod that the partition kept, and that was to be replaced because its node could not resize
+/// it, was prepared for deletion and spared in turn, for ever.
+#[test]
+fn a_pod_prepared_to_be_replaced_for_its_resize_stays_prepared() {
+    let mut world = running(2, "InPlaceIfPossible", &[]);
+    world.set_rolling(
+        "inPlaceUpdateStrategy",
+        json!({"resizeDeadlineSeconds": 30}),
+    );
+    world.edit("a hook", |spec| {
+        spec["template"]["metadata"]["labels"]["hold"] = "yes".into();
+        spec["lifecycle"]["preDelete"]["labelsHandler"]["hold"] = "yes".into();
+    });
+    world.settle();
+    set_resources(&mut world, resources("1000", "1Gi"));
+    for _ in 0..5 {
+        world.step();
+    }
+    world.writes.clear();
+    world.set_rolling("partition", json!(2));
+    world.set_image("web:2");
+    world.settle();
+    assert_eq!(world.images(), ["web:1"; 2]);
+    let states = world.server.pods.values().map(|p| model::hooks::label(p));
+    let states: Vec<&str> = states.collect();
+    assert_eq!(
+        states.iter().filter(|s| **s == "PreparingDelete").count(),
+        1,
+        "{states:?}"
+    );
+    assert_eq!(
+        world.writes.values().sum::<usize>(),
+        1,
+        "{:?}",
+        world.writes
+    );
+    let waits = world.status().reasons;
+    assert!(
+        waits
+            .iter()
+            .any(|r| r.reason == "WaitingHook" && r.pods == 1),
+        "{waits:?}"
+    );
+}
+
 /// The node may make it at any moment, and the container restarts then.
 #[test]
 fn a_pod_that_awaits_a_restart_by_resize_stays_drained() {
