@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Fate, PodView};
 use crate::Snapshot;
 use crate::order::priority::{self, Place};
-use crate::order::{scatter, update_key};
+use crate::order::{scatter, update_class, update_key};
 use crate::pod::{Kin, Words};
 
 /// Sorts `pods` by who is updated first: what the spec says, and below that what serves least.
@@ -38,7 +38,9 @@ pub(super) fn arrange<'a>(s: &Snapshot, pods: &mut Vec<PodView<'a>>) {
 /// the snapshot, which is in the order of names.
 fn sort(pods: &mut [PodView<'_>]) {
     let places = 0..u32::try_from(pods.len()).unwrap_or(u32::MAX);
-    let mut keys: Vec<(u128, u64, u32)> = pods
+    // One number sorts several times faster than all there is to compare, and tells nearly all Pods
+    // apart: what it leaves out of the time is less than a microsecond.
+    let mut keys: Vec<(u64, u32)> = pods
         .iter()
         .zip(places)
         .map(|(p, place)| {
@@ -48,13 +50,16 @@ fn sort(pods: &mut [PodView<'_>]) {
             let begun = [p.fate != Fate::InFlight, !p.is_preparing(), p.current];
             let begun = begun
                 .into_iter()
-                .fold(0, |bits, bit| bits << 1 | u128::from(bit));
-            let (key, age) = update_key(p.facts);
-            (begun << 120 | key, age, place)
+                .fold(0, |bits, bit| bits << 1 | u64::from(bit));
+            let class = begun << 6 | u64::from(update_class(p.facts));
+            (class << 55 | update_key(p.facts).0 >> 9, place)
         })
         .collect();
-    keys.sort_unstable();
-    let sequence = keys.into_iter().map(|(_, _, place)| place as usize);
+    keys.sort_unstable_by(|(a, at), (b, bt)| {
+        let key = |place: &u32| (update_key(pods[*place as usize].facts), *place);
+        a.cmp(b).then_with(|| key(at).cmp(&key(bt)))
+    });
+    let sequence = keys.into_iter().map(|(_, place)| place as usize);
     let mut sequence: Vec<usize> = sequence.collect();
     for to in 0..sequence.len() {
         // Who stood there may have been swapped away.
