@@ -22,21 +22,12 @@ fn worth(facts: &Facts) -> Worth {
 /// Updates: what is drained already, then what serves least, then the youngest. Of Pods that are
 /// equal in all of that the first by name goes first, so that two passes over the same Pods choose
 /// the same ones.
-///
-/// That is the order of `(update_class, update_key)`: six bits that come first, and what tells apart
-/// those who agree in them.
-pub(crate) fn update_class(facts: &Facts) -> u8 {
+pub(crate) fn update_key(facts: &Facts) -> (u8, u64, Reverse<i32>, u64) {
     let (assigned, phase, ready) = worth(facts);
-    u8::from(!facts.is_shut()) << 5 | u8::from(assigned) << 4 | phase << 1 | u8::from(ready)
-}
-
-/// See [`update_class`]. The first of it tells most Pods apart.
-pub(crate) fn update_key(facts: &Facts) -> (u64, Reverse<i32>, u64) {
-    (
-        facts.since_key,
-        Reverse(facts.restarts.max(0)),
-        facts.age_key,
-    )
+    let class =
+        u8::from(!facts.is_shut()) << 5 | u8::from(assigned) << 4 | phase << 1 | u8::from(ready);
+    let restarts = Reverse(facts.restarts.max(0));
+    (class, facts.since_key, restarts, facts.age_key)
 }
 
 /// Deletion: what serves least, then the lower deletion cost, then the youngest. `lost` says what

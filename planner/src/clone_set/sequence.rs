@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Fate, PodView};
 use crate::Snapshot;
 use crate::order::priority::{self, Place};
-use crate::order::{scatter, update_class, update_key};
+use crate::order::{scatter, update_key};
 use crate::pod::{Kin, Words};
 
 /// Sorts `pods` by who is updated first: what the spec says, and below that what serves least.
@@ -51,8 +51,8 @@ fn sort(pods: &mut [PodView<'_>]) {
             let begun = begun
                 .into_iter()
                 .fold(0, |bits, bit| bits << 1 | u64::from(bit));
-            let class = begun << 6 | u64::from(update_class(p.facts));
-            (class << 55 | update_key(p.facts).0 >> 9, place)
+            let (class, since, ..) = update_key(p.facts);
+            ((begun << 6 | u64::from(class)) << 55 | since >> 9, place)
         })
         .collect();
     keys.sort_unstable_by(|(a, at), (b, bt)| {
