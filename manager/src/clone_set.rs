@@ -7,14 +7,15 @@ use std::time::Duration;
 use apis::{CloneSet, CloneSetStatus, FieldError, Valid};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use planner::status::{self as report, Outcome};
 use planner::{Claim, Effect, Node, Plan, Pod, Snapshot};
 use tokio::time::Instant;
 
 use crate::cache::Key;
-use crate::controller::{CachedSet, Controller, Pass};
+use crate::controller::{CachedSet, Controller};
 use crate::holds::CREATION;
+use crate::worker::Pass;
 use crate::{status, story};
 
 mod writes;
@@ -24,7 +25,7 @@ const STATUS_PAUSE: Duration = Duration::from_millis(500);
 
 impl Controller {
     /// Brings the set `key` one step further. Also tells how long the thinking took.
-    pub(crate) async fn reconcile(self: &Arc<Self>, key: &Key) -> (Pass, Duration) {
+    pub(crate) async fn pass(self: &Arc<Self>, key: &Key) -> (Pass, Duration) {
         let mut thought = Duration::ZERO;
         loop {
             let Some(set) = self.sets.get(&key.namespace, &key.name) else {
@@ -233,13 +234,17 @@ impl Controller {
         if rest.is_some() {
             return Pass::Settled(rest);
         }
-        match status::write(&self.client, set, old, status, &self.metrics).await {
+        let api: Api<CachedSet> = Api::namespaced(self.client.clone(), &key.namespace);
+        let to = (&api, "clonesets/status");
+        match status::write(to, set.meta(), (old, status), &self.metrics).await {
             Ok(written) => {
                 self.status_written
                     .lock()
                     .insert(key.clone(), Instant::now());
                 self.sets.observe_write(written);
-                if let Some(note) = story::of_status(&about(set), old, status) {
+                if let Some(note) =
+                    story::of_conditions(&about(set), &old.conditions, &status.conditions)
+                {
                     self.events.tell(note);
                 }
                 Pass::Settled(None)

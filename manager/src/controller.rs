@@ -1,12 +1,10 @@
 //! The pipeline: a key from the queue, a snapshot, a plan, its effects, the status.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use apis::CloneSet;
-use futures::FutureExt;
 use kube::core::DeserializeGuard;
 use parking_lot::{Mutex, RwLock};
 use planner::{Claim, Memo, Node, Pod, Revision, claim};
@@ -21,15 +19,7 @@ use crate::holds::Holds;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::tasks::Tasks;
-
-/// Label of this controller in metrics.
-pub const NAME: &str = "cloneset";
-/// A pass that took long leaves others this many times as long before it comes again: watch events
-/// arrive by the thousand, and one pass over the newest view serves them all.
-const REST_FACTOR: u32 = 10;
-const REST_MAX: Duration = Duration::from_millis(200);
-/// A view that proved old is looked at again then, even if no event comes.
-pub(crate) const STALE_AGAIN: Duration = Duration::from_secs(1);
+use crate::worker::{self, Pass, Reconciler};
 
 /// CloneSets as cached: one that does not parse is still an object, with a status to write.
 pub type CachedSet = DeserializeGuard<CloneSet>;
@@ -79,17 +69,6 @@ pub struct Parts {
     pub effects_max: usize,
 }
 
-/// How a pass ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pass {
-    /// Nothing more to do until something changes, or until then.
-    Settled(Option<Duration>),
-    /// The view was old.
-    Stale,
-    /// Something failed; the whole set backs off.
-    Failed,
-}
-
 impl Controller {
     /// Wires a controller to its caches; before their watches start.
     pub fn new(parts: Parts) -> Arc<Self> {
@@ -112,7 +91,7 @@ impl Controller {
             metrics.clone(),
         );
         let controller = Arc::new(Self {
-            queue: Arc::new(Queue::new(metrics.queue(NAME))),
+            queue: Arc::new(Queue::new(metrics.queue(Self::NAME))),
             sets,
             pods,
             claims,
@@ -208,64 +187,29 @@ impl Controller {
 
     /// Works until `shutdown`, with `workers` sets at a time. What has begun is finished.
     pub async fn run(self: Arc<Self>, workers: usize, shutdown: CancellationToken) {
-        self.metrics.set_max_workers(NAME, workers);
         self.enqueue_all();
         // Dropping both ends the workers and their writes: when the lease is lost nothing may go on.
         let writes = self.tasks.open();
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..workers {
-            let this = Arc::clone(&self);
-            tasks.spawn(async move { this.work().await });
-        }
+        let mut tasks = worker::start(&self, workers);
         shutdown.cancelled().await;
         self.queue.close();
         while tasks.join_next().await.is_some() {}
         writes.finish().await;
     }
+}
 
-    async fn work(self: &Arc<Self>) {
-        let active = self.metrics.active_workers(NAME);
-        while let Some(key) = self.queue.get().await {
-            active.inc();
-            let rest = self.pass(&key).await;
-            active.dec();
-            self.queue.done(&key, rest);
-        }
+impl Reconciler for Controller {
+    const NAME: &'static str = "cloneset";
+
+    fn queue(&self) -> &Queue<Key> {
+        &self.queue
     }
 
-    /// One pass over `key`; returns how long it rests afterwards.
-    async fn pass(self: &Arc<Self>, key: &Key) -> Duration {
-        let started = Instant::now();
-        // One set that trips over a bug must not take the manager down with it.
-        let pass = AssertUnwindSafe(self.reconcile(key)).catch_unwind().await;
-        let (pass, thought) = pass.unwrap_or_else(|_panic| {
-            tracing::error!(%key, "a pass panicked: this is a bug, the set backs off");
-            (Pass::Failed, Duration::ZERO)
-        });
-        let result = match pass {
-            Pass::Settled(wake) => {
-                self.queue.forget(key);
-                if let Some(after) = wake {
-                    self.queue.add_after(key.clone(), after);
-                }
-                if wake.is_some() {
-                    "requeue_after"
-                } else {
-                    "success"
-                }
-            }
-            Pass::Stale => {
-                self.queue.add_after(key.clone(), STALE_AGAIN);
-                "requeue"
-            }
-            Pass::Failed => {
-                self.queue.add_failed(key.clone());
-                "error"
-            }
-        };
-        let took = started.elapsed();
-        self.metrics.reconciled(NAME, result, took.as_secs_f64());
-        // While its writes were under way the set has rested already.
-        (thought * REST_FACTOR).min(REST_MAX).saturating_sub(took)
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    async fn reconcile(self: &Arc<Self>, key: &Key) -> (Pass, Duration) {
+        self.pass(key).await
     }
 }

@@ -26,12 +26,14 @@ pub enum Done {
 }
 
 /// Carries effects out and tells the caches what came of them.
+///
+/// `R` is what revisions are decoded as.
 #[derive(Clone)]
-pub struct Executor {
+pub struct Executor<R = Revision> {
     client: Client,
     pods: Arc<Cache<Pod>>,
     claims: Arc<Cache<Claim>>,
-    revisions: Arc<Cache<Revision>>,
+    revisions: Arc<Cache<R>>,
     metrics: Metrics,
 }
 
@@ -41,13 +43,16 @@ enum Answer<K> {
     Gone,
 }
 
-impl Executor {
+impl<R> Executor<R>
+where
+    R: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Send + Sync + 'static,
+{
     /// An executor that writes through `client`.
     pub fn new(
         client: Client,
         pods: Arc<Cache<Pod>>,
         claims: Arc<Cache<Claim>>,
-        revisions: Arc<Cache<Revision>>,
+        revisions: Arc<Cache<R>>,
         metrics: Metrics,
     ) -> Self {
         Self {

@@ -12,10 +12,12 @@ pub mod lease;
 pub mod metrics;
 pub mod queue;
 pub mod run;
+mod sidecar_set;
 pub mod status;
 mod story;
 mod tasks;
 pub mod wiring;
+mod worker;
 
 /// Who we are in managed fields.
 pub const FIELD_MANAGER: &str = "insitu-manager";

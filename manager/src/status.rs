@@ -1,50 +1,83 @@
-//! Writes the status of a CloneSet, and only when it changed.
+//! Writes the status of a set, and only when it changed.
 
-use apis::{CloneSet, CloneSetStatus};
+use std::fmt::Debug;
+
+use apis::condition::Condition;
+use apis::{CloneSetStatus, SidecarSetStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, Patch, PatchParams};
-use kube::core::DeserializeGuard;
-use kube::{Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::FIELD_MANAGER;
 use crate::metrics::Metrics;
 use process::client::{CallError, call};
 
+/// The status of a kind.
+pub trait Status: Serialize {
+    /// Which generation of the spec it speaks of.
+    fn observed_generation(&self) -> Option<i64>;
+
+    /// Its conditions.
+    fn conditions(&self) -> &[Condition];
+}
+
+impl Status for CloneSetStatus {
+    fn observed_generation(&self) -> Option<i64> {
+        self.observed_generation
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
+
+impl Status for SidecarSetStatus {
+    fn observed_generation(&self) -> Option<i64> {
+        self.observed_generation
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
+
 /// Whether what programs wait for changed, and not only a counter.
-pub fn is_urgent(old: &CloneSetStatus, new: &CloneSetStatus) -> bool {
-    let judgements = |status: &CloneSetStatus| -> Vec<(String, String, Option<String>)> {
-        let conditions = status.conditions.iter();
+pub fn is_urgent<S: Status>(old: &S, new: &S) -> bool {
+    let judgements = |status: &S| -> Vec<(String, String, Option<String>)> {
+        let conditions = status.conditions().iter();
         conditions
             .map(|c| (c.type_.clone(), c.status.clone(), c.reason.clone()))
             .collect()
     };
-    old.observed_generation != new.observed_generation || judgements(old) != judgements(new)
+    old.observed_generation() != new.observed_generation() || judgements(old) != judgements(new)
 }
 
-/// Patches the status of `set`, unless it is another one by now or has changed since it was read:
-/// see [`body`].
+/// Patches the status of the set with `metadata`, unless it is another one by now or has changed
+/// since it was read: see [`body`]. The set is one of `api`, which metrics call `resource`.
 ///
 /// # Errors
 /// How the call failed, a conflict included; the next pass tries again.
-pub(crate) async fn write(
-    client: &Client,
-    set: &DeserializeGuard<CloneSet>,
-    old: &CloneSetStatus,
-    new: &CloneSetStatus,
+pub(crate) async fn write<K, S: Status>(
+    (api, resource): (&Api<K>, &'static str),
+    metadata: &ObjectMeta,
+    (old, new): (&S, &S),
     metrics: &Metrics,
-) -> Result<DeserializeGuard<CloneSet>, CallError> {
-    let namespace = set.namespace().unwrap_or_default();
-    let api: Api<DeserializeGuard<CloneSet>> = Api::namespaced(client.clone(), &namespace);
+) -> Result<K, CallError>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..Default::default()
     };
-    let body = body(set.meta(), old, new);
+    let body = body(metadata, old, new);
     let patch = Patch::Merge(&body);
-    let answer = call(api.patch_status(&set.name_any(), &params, &patch)).await;
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let answer = call(api.patch_status(name, &params, &patch)).await;
     let label = answer.as_ref().err().map_or("ok", CallError::label);
-    metrics.wrote("patch", "clonesets/status", label);
+    metrics.wrote("patch", resource, label);
     answer
 }
 
@@ -53,7 +86,7 @@ pub(crate) async fn write(
 /// The status remembers what decisions rest on: which revision is the current one, and which one
 /// was given up. So a status that was judged from an old view is refused, as a former
 /// leader's would be that does not know yet that it is none.
-pub fn body(metadata: &ObjectMeta, old: &CloneSetStatus, new: &CloneSetStatus) -> Value {
+pub fn body<S: Status>(metadata: &ObjectMeta, old: &S, new: &S) -> Value {
     json!({
         "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
         "status": difference(old, new),
@@ -62,8 +95,8 @@ pub fn body(metadata: &ObjectMeta, old: &CloneSetStatus, new: &CloneSetStatus) -
 
 /// The fields that differ: a field that is gone has to be said as null, or it would
 /// stay, and be written again with every pass.
-fn difference(old: &CloneSetStatus, new: &CloneSetStatus) -> Map<String, Value> {
-    let fields = |status: &CloneSetStatus| match json!(status) {
+fn difference<S: Status>(old: &S, new: &S) -> Map<String, Value> {
+    let fields = |status: &S| match json!(status) {
         Value::Object(map) => map,
         _ => Map::new(),
     };

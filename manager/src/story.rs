@@ -1,6 +1,5 @@
 //! What a pass did, told as notes for Events.
 
-use apis::CloneSetStatus;
 use apis::condition::{Condition, ConditionType};
 use k8s_openapi::api::core::v1::ObjectReference;
 use planner::{Effect, Pod};
@@ -112,16 +111,64 @@ pub(crate) fn of_effect(
     })
 }
 
-/// Notes about conditions that changed: what the set came to.
-pub(crate) fn of_status(
+/// The note about one effect on a Pod's sidecars, if anybody needs to know.
+pub(crate) fn of_sidecars(
     about: &ObjectReference,
-    old: &CloneSetStatus,
-    new: &CloneSetStatus,
+    (namespace, effect): (&str, &Effect),
+    done: &Done,
+) -> Option<Note> {
+    let (revision, images) = match (effect, done) {
+        (_, Done::Stale) => return None,
+        (
+            Effect::PatchPod {
+                revision, images, ..
+            },
+            _,
+        ) => (revision, images),
+        (_, Done::Written) => return None,
+        (_, Done::Failed(error)) => {
+            return Some(Note {
+                about: about.clone(),
+                tone: Tone::Warning,
+                reason: "FailedRevision",
+                text: format!("the revision: {error}"),
+                pod: None,
+            });
+        }
+    };
+    let what = if images.is_empty() {
+        "metadata".into()
+    } else {
+        images.join(", ")
+    };
+    let text = format!("sidecars patched in place to {revision} ({what})");
+    let (tone, reason, text) = match done {
+        Done::Failed(error) => (
+            Tone::Warning,
+            "FailedUpdatePodInPlace",
+            format!("{text}: {error}"),
+        ),
+        Done::Written | Done::Stale => (Tone::Normal, "SuccessfulUpdatePodInPlace", text),
+    };
+    Some(Note {
+        about: about.clone(),
+        tone,
+        reason,
+        text,
+        pod: Some(format!("{namespace}/{}", effect.name())),
+    })
+}
+
+/// Notes about conditions that changed: what the set came to.
+pub(crate) fn of_conditions(
+    about: &ObjectReference,
+    old: &[Condition],
+    new: &[Condition],
 ) -> Option<Note> {
     let became = |type_: ConditionType| -> Option<Condition> {
-        let is = |status: &CloneSetStatus| {
-            let found = planner::status::condition(status, type_);
-            found.filter(|c| c.status == "True").cloned()
+        let is = |all: &[Condition]| {
+            let mut found = all.iter().filter(|c| c.type_ == type_.as_str());
+            found.find(|c| c.status == "True").cloned()
         };
         let (before, now) = (is(old), is(new)?);
         let said = |c: &Condition| (c.reason.clone(), c.observed_generation);

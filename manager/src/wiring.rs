@@ -1,4 +1,4 @@
-//! The CloneSet controller with its caches and watches, as `run` wants it.
+//! The controllers with their caches and watches, as `run` wants them.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use kube::Api;
 use parking_lot::Mutex;
 use planner::pod::Kins;
 use planner::{Claim, Node, Pod, Revision};
+use sidecar_sets::SidecarSets;
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, WatchConfig, run_watch, settle_overdue, without_managed_fields};
@@ -14,17 +15,21 @@ use crate::events::Events;
 use crate::run::{Controllers, Parts};
 use process::health::Check;
 
+mod sidecar_sets;
+
 /// Effects per pass for each write that may be in flight: the slowest of a pass should not leave
 /// the others idle, and the last of a pass should not be decided on old facts.
 const EFFECTS_PER_WRITE: usize = 2;
 
-/// Everything about CloneSets.
+/// Everything about CloneSets, and SidecarSets beside them.
 pub struct CloneSets {
     controller: Arc<Controller>,
     sets: Arc<Cache<CachedSet>>,
     pods: Arc<Cache<Pod>>,
     claims: Arc<Cache<Claim>>,
     revisions: Arc<Cache<Revision>>,
+    /// None where one namespace only is looked at: SidecarSets are in none.
+    sidecar_sets: Option<SidecarSets>,
     workers: usize,
     resync: std::time::Duration,
 }
@@ -48,10 +53,12 @@ pub fn start(parts: &Parts) -> CloneSets {
         nodes: nodes(parts),
         revisions: Arc::clone(&revisions),
         client: parts.clients.calls.clone(),
-        events,
+        events: events.clone(),
         metrics: parts.metrics.clone(),
         effects_max: parts.args.max_concurrent_writes * EFFECTS_PER_WRITE,
     });
+    let all_namespaces = parts.args.only_namespace().is_none();
+    let sidecar_sets = all_namespaces.then(|| SidecarSets::start(parts, &pods, &claims, events));
     watch(parts, "CloneSet", &sets);
     watch(parts, "Pod", &pods);
     watch(parts, "PersistentVolumeClaim", &claims);
@@ -62,6 +69,7 @@ pub fn start(parts: &Parts) -> CloneSets {
         pods,
         claims,
         revisions,
+        sidecar_sets,
         workers: parts.args.workers,
         resync: parts.args.resync,
     }
@@ -116,9 +124,25 @@ where
         + Sync
         + 'static,
 {
+    feed_some(parts, kind, WatchConfig::default(), (api, cache));
+}
+
+fn feed_some<K>(
+    parts: &Parts,
+    kind: &'static str,
+    config: WatchConfig,
+    (api, cache): (Api<K>, &Arc<Cache<K>>),
+) where
+    K: kube::Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
     let restarts = parts.metrics.watch_restarts(kind);
     let shutdown = parts.shutdown.clone();
-    let config = WatchConfig::default();
     let watch = run_watch(api, Arc::clone(cache), config, restarts, shutdown);
     parts.tracker.spawn(watch);
     let cache = Arc::clone(cache);
@@ -148,6 +172,29 @@ impl Controllers for CloneSets {
     }
 
     async fn work(self, stop: CancellationToken) {
+        let Self {
+            sidecar_sets,
+            resync,
+            workers,
+            ..
+        } = &self;
+        let sidecar_sets = async {
+            if let Some(sets) = sidecar_sets {
+                sets.work(*workers, *resync, stop.clone()).await;
+                stop.cancel();
+            }
+        };
+        let clone_sets = async {
+            self.work_on_clone_sets(stop.clone()).await;
+            // One that ends by itself does not leave the other one alone at work.
+            stop.cancel();
+        };
+        tokio::join!(clone_sets, sidecar_sets);
+    }
+}
+
+impl CloneSets {
+    async fn work_on_clone_sets(&self, stop: CancellationToken) {
         let caches = async {
             self.sets.wait_ready().await;
             self.pods.wait_ready().await;

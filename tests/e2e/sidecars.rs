@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use crate::door::doors;
 
+mod updates;
+
 const NEW: &str = "docker.io/local/app:v2";
 
 /// A SidecarSet for the Pods of this shop: a container, and a native sidecar.
@@ -18,7 +20,7 @@ fn sidecar_set(shop: &Shop) -> Value {
         "metadata": {"name": shop.namespace},
         "spec": {
             "selector": {"matchExpressions":
-                [{"key": "app", "operator": "In", "values": [SET, "bare"]}]},
+                [{"key": "app", "operator": "In", "values": [SET, "bare", "deployed"]}]},
             "namespaceSelector":
                 {"matchLabels": {"kubernetes.io/metadata.name": shop.namespace}},
             "containers": [{"name": "agent", "image": "docker.io/local/log:v1",

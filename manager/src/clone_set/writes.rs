@@ -12,9 +12,10 @@ use planner::{Effect, Pod, claim};
 
 use super::about;
 use crate::cache::Key;
-use crate::controller::{CachedSet, Controller, STALE_AGAIN};
+use crate::controller::{CachedSet, Controller};
 use crate::executor::Done;
 use crate::story;
+use crate::worker::STALE_AGAIN;
 
 /// A pass that began writes waits for half of those under way, so that one pass serves many
 /// answers; but one slow answer shall not hold up the others for longer than this.
