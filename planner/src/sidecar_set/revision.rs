@@ -92,6 +92,13 @@ impl Revision {
         self.label(names::SIDECAR_SET_LABEL)
     }
 
+    /// The hash of its containers, if it says so.
+    pub(super) fn hash(&self) -> Option<&str> {
+        let annotations = self.metadata.annotations.as_ref();
+        let hash = annotations.and_then(|all| all.get(names::SIDECAR_HASH_ANNOTATION));
+        hash.map(String::as_str)
+    }
+
     fn label(&self, key: &str) -> Option<&str> {
         let labels = self.metadata.labels.as_ref();
         labels.and_then(|all| all.get(key)).map(String::as_str)

@@ -50,7 +50,8 @@ impl<'a> View<'a> {
         let handing_over = known.is_some_and(|r| twins::is_handing_over(pod, r, set));
         let own = known.and_then(|record| {
             let mut revisions = s.revisions.iter();
-            revisions.find(|r| Some(r.name()) == record.revision.as_deref())
+            // Not by its name: a Pod may have been made before the newest one was recorded.
+            revisions.find(|r| r.hash() == Some(&*record.hash))
         });
         let way = match &record {
             Ok(record) => way::way(pod, record, set, own),

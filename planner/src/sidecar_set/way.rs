@@ -49,7 +49,7 @@ pub(super) fn names(set: &Effective) -> Vec<String> {
     names
 }
 
-/// How `pod`, which remembers `record`, gets to what `set` says. `own` is the revision it was given,
+/// How `pod`, which remembers `record`, gets to what `set` says. `own` is a revision of the containers it has,
 /// where that is known.
 pub(super) fn way(pod: &Pod, record: &Record, set: &Effective, own: Option<&Arc<Revision>>) -> Way {
     if record.hash == set.hash {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use apis::{CloneSet, CloneSetStatus, Valid};
+use apis::{CloneSet, CloneSetStatus, Valid, names};
 use jiff::SignedDuration;
 use planner::effect::Resource;
 use planner::{Claim, Effect, Plan, Pod, Revision, Snapshot};
@@ -120,6 +120,7 @@ impl World {
             .server
             .revisions
             .values()
+            .filter(|r| r["metadata"]["labels"][names::SIDECAR_SET_LABEL].is_null())
             .partition::<Vec<_>, _>(controlled);
         let mut snapshot = Snapshot {
             now: self.server.now,
