@@ -48,7 +48,8 @@ pub struct Args {
           default_missing_value = "true", require_equals = true)]
     pub leader_elect: bool,
 
-    /// Namespace of the lease. Default: that of the Pod (POD_NAMESPACE), else insitu-system.
+    /// Namespace of the lease, and of the revisions of SidecarSets. Default: that of the Pod
+    /// (POD_NAMESPACE), else insitu-system.
     #[arg(
         long,
         env = "POD_NAMESPACE",

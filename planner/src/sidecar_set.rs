@@ -124,8 +124,17 @@ fn namespace(pod: &Pod) -> &str {
     pod.metadata.namespace.as_deref().unwrap_or_default()
 }
 
-/// Annotation on the image of a Pod that a kubelet runs from a file; nobody injects into those.
+/// Annotation on the image of a Pod that a kubelet runs from a file.
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+/// Nobody is asked about the Pods of this namespace, or of the manager's own.
+const SYSTEM: &str = "kube-system";
+
+/// Whether the webhook is asked about Pods like `pod`: its registration says so.
+fn is_asked_about(s: &Snapshot, pod: &Pod) -> bool {
+    ![SYSTEM, &s.revision_namespace].contains(&namespace(pod))
+        && !pod.annotations().contains_key(MIRROR_ANNOTATION)
+        && !pod.labels().contains_key(names::WARMER_LABEL)
+}
 
 /// Pods that have to do without the containers although the set was there when they were made.
 fn uninjected(s: &Snapshot) -> Vec<usize> {
@@ -135,8 +144,7 @@ fn uninjected(s: &Snapshot) -> Vec<usize> {
         let is_younger = since
             .zip(made)
             .is_some_and(|(since, made)| made.0 > since.0);
-        let is_mirror = pod.annotations().contains_key(MIRROR_ANNOTATION);
-        pod.is_active() && is_younger && !is_mirror
+        pod.is_active() && is_younger && is_asked_about(s, pod)
     };
     let pods = s.without.iter().enumerate();
     pods.filter(|(_, pod)| is_missed(pod))

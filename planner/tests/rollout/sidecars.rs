@@ -230,7 +230,13 @@ fn pods_that_slipped_in_beside_the_door_are_counted() {
     ];
     let mut mirror = pod("mirror", "2026-03-01T10:01:00Z");
     mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
-    world.without.push(mirror);
+    let mut warmer = pod("warmer", "2026-03-01T10:01:00Z");
+    warmer["metadata"]["labels"][apis::names::WARMER_LABEL] = "web".into();
+    let mut system = pod("system", "2026-03-01T10:01:00Z");
+    system["metadata"]["namespace"] = "kube-system".into();
+    let mut own = pod("own", "2026-03-01T10:01:00Z");
+    own["metadata"]["namespace"] = "insitu-system".into();
+    world.without.extend([mirror, warmer, system, own]);
     world.settle();
     assert_eq!(world.plan().uninjected, [1]);
     assert_eq!(world.status().uninjected_pods, Some(1));

@@ -1,15 +1,20 @@
 //! Updates of injected containers in place, on a real kubelet.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use apis::SidecarSet;
+use futures::StreamExt;
 use harness::shop::{SET, container, identities, image, spec};
 use harness::{Shop, Stage, eventually};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use super::{NEW, apply, doors, has_agent, pod, ready, sidecar_set, until_injected};
 
@@ -214,6 +219,48 @@ async fn sidecars_change_in_place_in_pods_of_every_workload() {
     shop.close().await;
 }
 
+/// Whether a twin with a real image runs and is ready.
+fn has_a_working_twin(pod: &Pod) -> bool {
+    let status = pod.status.clone().unwrap_or_default();
+    let mut all = status.container_statuses.into_iter().flatten();
+    all.any(|s| s.name.starts_with("agent-") && s.ready && s.image.contains("/log:"))
+}
+
+/// Watches every event of the Pod called `bare` until it is dropped; what it counts is events, and
+/// those without a working twin.
+fn watch_twins(pods: Api<Pod>) -> (JoinHandle<()>, Arc<Mutex<(usize, usize)>>) {
+    let counts = Arc::new(Mutex::new((0, 0)));
+    let counted = Arc::clone(&counts);
+    let task = tokio::spawn(async move {
+        let config = watcher::Config::default().fields("metadata.name=bare");
+        let mut events = std::pin::pin!(watcher::watcher(pods, config));
+        while let Some(event) = events.next().await {
+            if let Ok(Event::Apply(pod) | Event::InitApply(pod)) = event {
+                let mut counted = counted.lock();
+                counted.0 += 1;
+                counted.1 += usize::from(!has_a_working_twin(&pod));
+            }
+        }
+    });
+    (task, counts)
+}
+
+/// Waits until a new Pod would be given twins.
+async fn until_twins(shop: &Shop) {
+    eventually("new Pods have twins", async || {
+        let dry = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let made = shop.pods.create(&dry, &pod("asked")).await;
+        let made = made.map_err(|error| error.to_string())?;
+        (!image(&made, "agent-2").is_empty())
+            .then_some(())
+            .ok_or_else(|| format!("{:?}", made.spec))
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hot_sidecar_hands_over_to_its_twin() {
     let (stage, client, shop) = crate::shop("twins").await;
@@ -232,18 +279,7 @@ async fn a_hot_sidecar_hands_over_to_its_twin() {
         .expect("a spec")
         .remove("initContainers");
     apply(stage, &set);
-    eventually("new Pods have twins", async || {
-        let dry = PostParams {
-            dry_run: true,
-            ..PostParams::default()
-        };
-        let made = shop.pods.create(&dry, &pod("asked")).await;
-        let made = made.map_err(|error| error.to_string())?;
-        (!image(&made, "agent-2").is_empty())
-            .then_some(())
-            .ok_or_else(|| format!("{:?}", made.spec))
-    })
-    .await;
+    until_twins(&shop).await;
     let made = shop.pods.create(&PostParams::default(), &pod("bare")).await;
     let before = made.expect("a Pod");
     let twins = |pod: &Pod| ["agent-1", "agent-2"].map(|twin| image(pod, twin));
@@ -252,8 +288,19 @@ async fn a_hot_sidecar_hands_over_to_its_twin() {
     let before = ready(&shop, "bare").await;
     counts(&sets, &name, 1, 1).await;
 
+    let (watch, seen) = watch_twins(shop.pods.clone());
+    eventually("the watch sees the Pod", async || {
+        (seen.lock().0 > 0)
+            .then_some(())
+            .ok_or_else(|| "not yet".to_owned())
+    })
+    .await;
     change(&sets, &name, &json!({"containers": hot(NEW_LOG)})).await;
     counts(&sets, &name, 1, 1).await;
+    let (events, without) = *seen.lock();
+    watch.abort();
+    assert!(events > 3, "{events} events");
+    assert_eq!(without, 0, "of {events} events");
     let after = ready(&shop, "bare").await;
     assert_eq!(twins(&after), [idle, NEW_LOG]);
     assert_eq!(after.uid(), before.uid());
