@@ -195,6 +195,8 @@ impl Controller {
             self.changed.notified().await;
             tokio::time::sleep(LOOK_AGAIN).await;
             self.look_at_all().await;
+            // Pods that remember a set count no more, or again, with the labels of their namespace.
+            self.enqueue_all();
         }
     }
 
