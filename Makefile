@@ -22,8 +22,8 @@ test: ## Run every check and every suite; ends with "N passed, N failed"
 	@scripts/test
 
 .PHONY: sim
-sim: ## Run SEEDS random lives of a CloneSet, or print the one of SEED
-	@cargo run --quiet --locked --profile sim -p sim -- $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
+sim: ## Run SEEDS random lives of a CloneSet, or print the one of SEED; with SIDECARS=1 a SidecarSet is on the same Pods
+	@cargo run --quiet --locked --profile sim -p sim -- $(if $(SIDECARS),--sidecars) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
 
 .PHONY: fuzz
 fuzz: ## Ask the webhook with RUNS bodies that make no sense (SEED chooses which)

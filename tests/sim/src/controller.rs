@@ -13,7 +13,6 @@ use apis::{CloneSet, CloneSetStatus, Valid};
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::runtime::watcher::Event;
 use manager::cache::{Change, Key};
 use manager::holds::{CREATION, Holds};
 use manager::status;
@@ -213,10 +212,10 @@ impl Controller {
         let stream = &mut self.streams[index];
         stream.is_listing = false;
         match stream.kind {
-            Kind::Set => self.sets.cache.event(Event::InitDone),
-            Kind::Pod => self.pods.cache.event(Event::InitDone),
-            Kind::Claim => self.claims.cache.event(Event::InitDone),
-            Kind::Revision => self.revisions.cache.event(Event::InitDone),
+            Kind::Set => self.sets.end_list(),
+            Kind::Pod => self.pods.end_list(),
+            Kind::Claim => self.claims.end_list(),
+            Kind::Revision => self.revisions.end_list(),
         }
     }
 

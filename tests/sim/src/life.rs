@@ -10,60 +10,19 @@ use planner::Effect;
 use planner::effect::Request;
 use tokio::runtime::Runtime;
 
+use crate::Course;
 use crate::controller::{Answer, Controller, Pass, Sent, Step};
 use crate::judge::Promise;
 use crate::mutation::Mutation;
+use crate::sidecars::Sidecars;
 use crate::thieves;
 use crate::users;
 use crate::world::World;
 
 mod rest;
+mod trouble;
 
-/// Which kinds of trouble a run has.
-#[allow(clippy::struct_excessive_bools, reason = "each on or off by itself")]
-#[derive(Clone, Copy, Debug)]
-struct Trouble {
-    edits: bool,
-    others: bool,
-    watches: bool,
-    crashes: bool,
-    rivals: bool,
-    calls: bool,
-    nodes: bool,
-    claims: bool,
-    records: bool,
-}
-
-impl Trouble {
-    /// What came later is drawn from `more`, a seed of its own: the other lives stay as they are.
-    fn any(rng: &mut Rng, more: &mut Rng) -> Self {
-        Self {
-            claims: more.u32(..3) == 0,
-            records: more.u32(..6) == 0,
-            edits: rng.u32(..8) > 0,
-            others: rng.bool(),
-            watches: rng.bool(),
-            crashes: rng.bool(),
-            rivals: rng.u32(..4) == 0,
-            calls: rng.bool(),
-            nodes: rng.u32(..3) == 0,
-        }
-    }
-
-    fn none() -> Self {
-        Self {
-            edits: false,
-            others: false,
-            watches: false,
-            crashes: false,
-            rivals: false,
-            calls: false,
-            nodes: false,
-            claims: false,
-            records: false,
-        }
-    }
-}
+pub(crate) use trouble::Trouble;
 
 /// One in eight.
 fn is_chosen(rng: &Rng) -> bool {
@@ -82,13 +41,16 @@ pub(crate) struct Life<'a> {
     cpus: Option<Rng>,
     /// For what came later: see [`Trouble::any`].
     more: Rng,
+    /// A SidecarSet on the same Pods.
+    sidecars: Option<Sidecars>,
     mutation: Mutation,
     effects_max: usize,
     trouble: Trouble,
 }
 
 impl<'a> Life<'a> {
-    pub(crate) fn new(seed: u64, mutation: Mutation, is_traced: bool, clock: &'a Runtime) -> Self {
+    pub(crate) fn new(seed: u64, course: Course, is_traced: bool, clock: &'a Runtime) -> Self {
+        let Course { mutation, sidecars } = course;
         let mut rng = Rng::with_seed(seed);
         let mut spec = users::spec(&mut rng);
         // A seed of its own: the plain lives stay as they are.
@@ -110,6 +72,7 @@ impl<'a> Life<'a> {
         let effects_max = if rng.u32(..5) == 0 { 2 } else { 100 };
         Self {
             clock,
+            sidecars: sidecars.then(|| Sidecars::new(seed, mutation, &mut world)),
             world,
             processes: vec![process],
             rng,
@@ -165,6 +128,9 @@ impl<'a> Life<'a> {
     )]
     fn step(&mut self) {
         let t = self.trouble;
+        if let Some(sidecars) = &mut self.sidecars {
+            sidecars.step(&mut self.world, t);
+        }
         match self.rng.u32(..100) {
             0..25 => self.deliver_one(),
             25..60 => {
@@ -246,6 +212,9 @@ impl<'a> Life<'a> {
         for process in &self.processes {
             process.settle_overdue(&self.world.server);
         }
+        if let Some(sidecars) = &self.sidecars {
+            sidecars.settle_overdue(&self.world.server);
+        }
     }
 
     fn deliver_one(&mut self) {
@@ -266,6 +235,9 @@ impl<'a> Life<'a> {
 
     /// Every watch tells everything.
     fn deliver_all(&mut self) {
+        if let Some(sidecars) = &mut self.sidecars {
+            sidecars.deliver_all(&self.world);
+        }
         for process in &mut self.processes {
             for index in 0..process.streams.len() {
                 if process.streams[index].is_listing {
@@ -441,6 +413,10 @@ impl<'a> Life<'a> {
             1 => return Answer::Refused(None),
             _ => {}
         }
+        let now = self.world.server.now;
+        let sidecars = self.sidecars.as_mut();
+        let admitted = sidecars.and_then(|sidecars| sidecars.admit(request, now));
+        let request = admitted.as_ref().unwrap_or(request);
         let (before, answer) = self.world.perform(request);
         let said = answer.as_ref().map(|_| ()).map_err(|r| *r);
         self.world.tell(|| {

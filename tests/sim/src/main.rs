@@ -1,7 +1,7 @@
 //! `make sim`: random lives of a CloneSet. One seed is one run, always the same.
 //!
 //! Reading order: [`life`] (one run), [`controller`] (a process of the manager), [`stream`] and [`told`]
-//! (what its caches are told), [`world`] and [`users`] (everything else), [`judge`] (what must hold) and
+//! (what its caches are told), [`world`] and [`users`] (everything else), [`sidecars`] (who else writes to Pods), [`judge`] (what must hold) and
 //! [`mutation`] (what must be found).
 
 #![allow(clippy::panic, reason = "a broken promise ends the run")]
@@ -10,6 +10,7 @@ mod controller;
 mod judge;
 mod life;
 mod mutation;
+mod sidecars;
 mod stream;
 
 #[cfg(test)]
@@ -55,6 +56,16 @@ struct Args {
     /// Put this race into the driver.
     #[arg(long, value_enum, default_value = "none")]
     mutation: Mutation,
+    /// With a SidecarSet on the same Pods: other lives.
+    #[arg(long)]
+    sidecars: bool,
+}
+
+/// What is the same for many runs.
+#[derive(Clone, Copy)]
+struct Course {
+    mutation: Mutation,
+    sidecars: bool,
 }
 
 /// A run that broke a promise.
@@ -72,12 +83,12 @@ fn clock() -> Runtime {
 
 fn run(
     seed: u64,
-    mutation: Mutation,
+    course: Course,
     is_traced: bool,
     clock: &Runtime,
 ) -> Result<Vec<String>, Failure> {
     let _time = clock.enter();
-    let mut life = Life::new(seed, mutation, is_traced, clock);
+    let mut life = Life::new(seed, course, is_traced, clock);
     let end = catch_unwind(AssertUnwindSafe(|| life.run()));
     if end.is_err() {
         life.world.tell_all();
@@ -107,14 +118,18 @@ fn main() -> ExitCode {
             *place = at.to_string();
         }
     }));
+    let course = Course {
+        mutation: args.mutation,
+        sidecars: args.sidecars,
+    };
     match args.seed {
-        Some(seed) => show(seed, args.mutation),
-        None => many(&args),
+        Some(seed) => show(seed, course),
+        None => many(&args, course),
     }
 }
 
-fn show(seed: u64, mutation: Mutation) -> ExitCode {
-    let end = run(seed, mutation, true, &clock());
+fn show(seed: u64, course: Course) -> ExitCode {
+    let end = run(seed, course, true, &clock());
     let (trace, what) = match end {
         Ok(trace) => (trace, None),
         Err(failure) => (failure.trace, Some(failure.what)),
@@ -133,7 +148,7 @@ fn show(seed: u64, mutation: Mutation) -> ExitCode {
     }
 }
 
-fn many(args: &Args) -> ExitCode {
+fn many(args: &Args, course: Course) -> ExitCode {
     let started = Instant::now();
     let next = AtomicU64::new(args.first);
     let end = args.first + args.seeds;
@@ -147,7 +162,7 @@ fn many(args: &Args) -> ExitCode {
                     if seed >= end {
                         return;
                     }
-                    if let Err(failure) = run(seed, args.mutation, false, &clock)
+                    if let Err(failure) = run(seed, course, false, &clock)
                         && let Ok(mut failures) = failures.lock()
                     {
                         failures.push(failure);
@@ -166,8 +181,9 @@ fn many(args: &Args) -> ExitCode {
     for failure in failures.iter().take(20) {
         let what: String = failure.what.chars().take(400).collect();
         println!(
-            "seed {} failed; see `make sim SEED={0}`\n  {what}",
-            failure.seed
+            "seed {} failed; see `make sim SEED={0}{}`\n  {what}",
+            failure.seed,
+            if course.sidecars { " SIDECARS=1" } else { "" }
         );
     }
     let (count, failed) = (args.seeds, failures.len());

@@ -19,6 +19,8 @@ pub(crate) enum Mutation {
     HeadCount,
     /// An object whose write got no answer is not read before the next pass.
     Unread,
+    /// Whoever updates sidecars writes to Pods whatever became of them since.
+    Careless,
 }
 
 impl Mutation {
@@ -27,29 +29,21 @@ impl Mutation {
     }
 
     pub(crate) fn strip(self, request: &mut Request) {
-        if self != Self::Blind {
-            return;
+        if self == Self::Blind {
+            strip(request);
         }
-        let body = &mut request.body;
-        match request.verb {
-            Verb::Create => {}
-            Verb::Delete => *body = Value::Null,
-            Verb::JsonPatch => {
-                if let Some(ops) = body.as_array_mut() {
-                    ops.retain(|op| op["op"] != "test");
-                }
-            }
-            Verb::MergePatch | Verb::StrategicPatch => self.strip_merge(body),
+    }
+
+    /// The same of a write to sidecars.
+    pub(crate) fn strip_sidecars(self, request: &mut Request) {
+        if self == Self::Careless {
+            strip(request);
         }
     }
 
     pub(crate) fn strip_merge(self, patch: &mut Value) {
-        if let Some(metadata) = patch["metadata"]
-            .as_object_mut()
-            .filter(|_| self == Self::Blind)
-        {
-            metadata.remove("uid");
-            metadata.remove("resourceVersion");
+        if self == Self::Blind {
+            strip_merge(patch);
         }
     }
 
@@ -58,5 +52,27 @@ impl Mutation {
         if self == Self::HeadCount && all_are_new && status.update_revision.is_some() {
             status.current_revision.clone_from(&status.update_revision);
         }
+    }
+}
+
+/// Takes the preconditions away.
+fn strip(request: &mut Request) {
+    let body = &mut request.body;
+    match request.verb {
+        Verb::Create => {}
+        Verb::Delete => *body = Value::Null,
+        Verb::JsonPatch => {
+            if let Some(ops) = body.as_array_mut() {
+                ops.retain(|op| op["op"] != "test");
+            }
+        }
+        Verb::MergePatch | Verb::StrategicPatch => strip_merge(body),
+    }
+}
+
+fn strip_merge(patch: &mut Value) {
+    if let Some(metadata) = patch["metadata"].as_object_mut() {
+        metadata.remove("uid");
+        metadata.remove("resourceVersion");
     }
 }

@@ -1,14 +1,18 @@
 //! The simulation can fail: races that other controllers had are put back, and found.
 
 use crate::mutation::Mutation;
-use crate::{clock, run};
+use crate::{Course, clock, run};
 
 /// The first seed, of a thousand after `first`, on which a promise whose breach begins with
 /// `promise` is broken. Some races are rare: `first` is chosen so that nobody waits for long.
 fn found(mutation: Mutation, first: u64, promise: &str) -> Option<u64> {
     let clock = clock();
+    let course = Course {
+        mutation,
+        sidecars: mutation == Mutation::Careless,
+    };
     (first..first + 1_000).find(|seed| {
-        let end = run(*seed, mutation, false, &clock);
+        let end = run(*seed, course, false, &clock);
         end.is_err_and(|failure| failure.what.starts_with(promise))
     })
 }
@@ -37,6 +41,17 @@ fn a_lost_answer_that_is_taken_for_a_no_is_found() {
 fn a_current_revision_by_head_count_is_found() {
     assert!(found(Mutation::HeadCount, 350, "partition broken").is_some());
 }
+
+/// Between the decision and the write a workload has begun with the Pod.
+#[test]
+fn a_write_to_sidecars_whatever_became_of_the_pod_is_found() {
+    assert!(found(Mutation::Careless, 0, "not alone").is_some());
+}
+
+const PLAIN: Course = Course {
+    mutation: Mutation::None,
+    sidecars: false,
+};
 
 /// Lives that ended badly once, and why.
 const ENDED_BADLY: &[(u64, &str)] = &[
@@ -111,7 +126,7 @@ const ENDED_BADLY: &[(u64, &str)] = &[
 fn lives_that_failed_once_are_lived_to_their_end() {
     let clock = clock();
     for (seed, story) in ENDED_BADLY {
-        let end = run(*seed, Mutation::None, false, &clock);
+        let end = run(*seed, PLAIN, false, &clock);
         assert!(end.is_ok(), "{seed}: {story}");
     }
 }

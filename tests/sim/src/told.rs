@@ -55,6 +55,11 @@ where
         }
     }
 
+    /// The list is through.
+    pub(crate) fn end_list(&self) {
+        self.cache.event(Event::InitDone);
+    }
+
     /// An own write was answered with `object`.
     pub(crate) fn learn(&mut self, object: &Object) {
         let decoded: K = decode(object);

@@ -7,6 +7,7 @@ use planner::reason::Reason;
 use serde_json::Value;
 
 use super::{Life, Trouble};
+use crate::sidecars::Sidecars;
 use crate::users;
 
 impl Life<'_> {
@@ -36,14 +37,31 @@ impl Life<'_> {
         self.trouble = Trouble::none();
         self.one_process();
         users::calm(&mut self.world, &mut self.rng);
+        self.finish_sidecars("agent:8");
         if self.world.is_rich && self.more.u32(..3) == 0 {
             self.without_owner();
         }
         self.settle();
         self.check_partition();
         users::finish(&mut self.world);
+        self.finish_sidecars("agent:9");
         self.settle();
         self.check_end();
+        if self.sidecars.is_some() {
+            Sidecars::check_end(&self.world, "agent:9");
+        }
+    }
+
+    fn finish_sidecars(&mut self, image: &str) {
+        if let Some(sidecars) = &mut self.sidecars {
+            sidecars.finish(&mut self.world, image);
+        }
+    }
+
+    /// One step of the sidecars' process. Returns whether there was one.
+    fn act_on_sidecars(&mut self) -> bool {
+        let sidecars = self.sidecars.as_mut();
+        sidecars.is_some_and(|s| s.act(&mut self.world, Trouble::none()))
     }
 
     /// Whoever owns the hooks never answers: that is a rest too. What they hold stays as it is, and
@@ -146,7 +164,8 @@ impl Life<'_> {
             let before = self.world.written;
             // What is left, then whatever follows from it.
             for acted in 0.. {
-                if !self.act(0) {
+                let has_acted = self.act_on_sidecars();
+                if !self.act(0) && !has_acted {
                     break;
                 }
                 if acted % 16 == 15 {
@@ -174,9 +193,15 @@ impl Life<'_> {
                     moved |= self.world.owner_acts(&name);
                 }
             }
+            let now = self.world.server.now;
             let process = &self.processes[0];
+            let sidecars = self.sidecars.as_ref();
             let again = process.again_at();
-            let is_asked = process.is_asked(self.world.server.now);
+            let again = again
+                .into_iter()
+                .chain(sidecars.and_then(Sidecars::again_at));
+            let again = again.min();
+            let is_asked = process.is_asked(now) || sidecars.is_some_and(|s| s.is_asked(now));
             if !wrote && !moved && !is_asked && again.is_none() && process.unconfirmed() == 0 {
                 self.check_rest();
                 return;
@@ -204,5 +229,8 @@ impl Life<'_> {
         let status = set.status.clone().unwrap_or_default();
         assert_eq!(plan.status, status, "no rest: another status");
         assert_eq!(plan.wake_at, None, "no rest: somebody has to look again");
+        if let Some(sidecars) = &mut self.sidecars {
+            sidecars.check_rest(now);
+        }
     }
 }

@@ -1,0 +1,54 @@
+//! Whoever edits the SidecarSet.
+
+use model::set::{self, Part};
+use serde_json::{Value, json};
+
+use super::Sidecars;
+use crate::world::World;
+
+const IMAGES: [&str; 5] = ["agent:1", "agent:2", "agent:3", "agent:bad", "agent:crash"];
+
+impl Sidecars {
+    pub(super) fn edit(&mut self, world: &mut World) {
+        let rng = &mut self.rng;
+        let image = IMAGES[rng.usize(..IMAGES.len())];
+        let (change, amount) = (rng.u32(..5), rng.u32(..4));
+        let share = format!("{}%", rng.u32(..=4) * 25);
+        self.change(world, |spec| {
+            let strategy = &mut spec["updateStrategy"];
+            match change {
+                0 => strategy["partition"] = share.into(),
+                1 => strategy["maxUnavailable"] = amount.into(),
+                2 => strategy["paused"] = (amount == 0).into(),
+                _ => agent(spec)["image"] = image.into(),
+            }
+        });
+    }
+
+    fn change(&mut self, world: &mut World, change: impl FnOnce(&mut Value)) {
+        let set = &self.versions[self.versions.len() - 1];
+        let new = set::change(set, Part::Whole, |set| change(&mut set["spec"]));
+        if !new.is(set) {
+            world.tell(|| format!("USER of sidecars: {}", new["spec"]));
+            self.versions.push(new);
+        }
+    }
+
+    /// Everything that can be brought to `image` is to be.
+    pub(crate) fn finish(&mut self, world: &mut World, image: &str) {
+        let max = self.rng.u32(1..=3);
+        self.change(world, |spec| {
+            spec["updateStrategy"] = json!({"maxUnavailable": max});
+            agent(spec)["image"] = image.into();
+        });
+    }
+}
+
+fn agent(spec: &mut Value) -> &mut Value {
+    let list = if spec["containers"].is_array() {
+        "containers"
+    } else {
+        "initContainers"
+    };
+    &mut spec[list][0]
+}
