@@ -27,7 +27,7 @@ mod resize;
 
 pub(crate) use alike::{Alike, alike};
 pub(crate) use batch::{Batch, batch, waits_for};
-pub(crate) use patch::{image_ops, patch_pod, test_owner};
+pub(crate) use patch::{image_ops, patch_pod, runs, test_owner};
 pub(crate) use progress::{
     Progress, doubtful_since, doubtful_until, is_awaited, kept_from, progress, trouble,
 };

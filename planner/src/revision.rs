@@ -101,63 +101,105 @@ impl Revision {
     }
 }
 
+/// A `ControllerRevision`, whatever it stores.
+pub(crate) trait Recorded {
+    fn metadata(&self) -> &ObjectMeta;
+    fn number(&self) -> i64;
+    /// What equality is judged by.
+    fn canonical(&self) -> &Value;
+}
+
+impl Recorded for Revision {
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn number(&self) -> i64 {
+        self.number
+    }
+
+    fn canonical(&self) -> &Value {
+        &self.canonical
+    }
+}
+
 /// Which revision is wanted.
 #[derive(Debug)]
-pub(crate) enum Wanted {
+pub(crate) enum Wanted<R = Revision> {
     /// This one, and it has the highest number.
-    Is(Arc<Revision>),
+    Is(Arc<R>),
     /// It has to be written first.
     Write {
         effect: Effect,
-        /// How often a hash has been taken by another template, this time included.
+        /// How often a hash has been taken by something else, this time included.
         collisions: i32,
     },
     /// Another process has seen a later spec than this one, and recorded it.
     Later,
 }
 
+/// The set that revisions are of, as far as it is known.
+pub(crate) struct Owner<'a> {
+    pub(crate) uid: &'a str,
+    pub(crate) generation: i64,
+    pub(crate) name: &'a str,
+    /// Hash collisions recorded so far.
+    pub(crate) collisions: i32,
+}
+
 /// Finds the revision of the template in the spec, or says how to make it.
 ///
 /// `target` is its canonical form.
 pub(crate) fn wanted(s: &Snapshot, target: &Value) -> Wanted {
-    let known = (s.uid(), s.generation());
-    let mut revisions = s.revisions.iter();
-    if revisions.any(|r| is_later(&r.metadata, known.0, known.1)) {
+    let owner = Owner {
+        uid: s.uid(),
+        generation: s.generation(),
+        name: s.name(),
+        collisions: collision_count(s),
+    };
+    find(&owner, &s.revisions, target, |name, number| {
+        body(s, name, number)
+    })
+}
+
+/// Finds the revision of `owner` with the canonical form `target`, or says how to make it: `body`
+/// gives the object of a name and a number.
+pub(crate) fn find<R: Recorded>(
+    owner: &Owner<'_>,
+    revisions: &[Arc<R>],
+    target: &Value,
+    body: impl FnOnce(&str, i64) -> Value,
+) -> Wanted<R> {
+    let later = |r: &Arc<R>| is_later(r.metadata(), owner.uid, owner.generation);
+    if revisions.iter().any(later) {
         return Wanted::Later;
     }
-    let newest = s
-        .revisions
-        .iter()
-        .map(|r| r.number)
-        .max()
-        .unwrap_or_default();
-    let equal = s
-        .revisions
-        .iter()
-        .filter(|r| r.canonical == *target)
-        .max_by_key(|r| r.number);
-    let mut collisions = collision_count(s);
-    match equal {
-        Some(revision) if revision.number == newest => Wanted::Is(Arc::clone(revision)),
+    let newest = revisions.iter().map(|r| r.number()).max();
+    let newest = newest.unwrap_or_default();
+    let equal = revisions.iter().filter(|r| r.canonical() == target);
+    let mut collisions = owner.collisions;
+    match equal.max_by_key(|r| r.number()) {
+        Some(revision) if revision.number() == newest => Wanted::Is(Arc::clone(revision)),
         Some(revision) => Wanted::Write {
             effect: Effect::RenumberRevision {
-                target: effect::Target::of(&revision.metadata),
+                target: effect::Target::of(revision.metadata()),
                 number: newest + 1,
-                written_for: written_for(s),
+                written_for: written(owner.uid, owner.generation),
             },
             collisions,
         },
         None => {
-            let taken: BTreeSet<_> = s.revisions.iter().map(|r| r.name()).collect();
+            let names = revisions.iter().map(|r| r.metadata().name.as_deref());
+            let taken: BTreeSet<&str> = names.flatten().collect();
             let name = loop {
-                let name = format!("{}-{}", cut(s.name()), hash(target, collisions));
+                let name = format!("{}-{}", cut(owner.name), hash(target, collisions));
                 if !taken.contains(name.as_str()) {
                     break name;
                 }
                 collisions += 1;
             };
             let effect = Effect::CreateRevision {
-                body: body(s, &name, newest + 1),
+                body: body(&name, newest + 1),
                 name,
             };
             Wanted::Write { effect, collisions }
@@ -168,17 +210,13 @@ pub(crate) fn wanted(s: &Snapshot, target: &Value) -> Wanted {
 /// Which spec a revision is written for, as it says of itself. Generations of one set only rise, so
 /// whoever reads a later one than they know of is behind: two processes may both act for a
 /// moment, and the one that is behind must not take the template back or forget its record.
-fn written_for(s: &Snapshot) -> String {
-    written(s.uid(), s.generation())
-}
-
 pub(crate) fn written(uid: &str, generation: i64) -> String {
     format!("{uid}/{generation}")
 }
 
 /// Whether a revision with `metadata` was written for a later spec than `generation` of the set
 /// `uid`.
-pub(crate) fn is_later(metadata: &ObjectMeta, uid: &str, generation: i64) -> bool {
+fn is_later(metadata: &ObjectMeta, uid: &str, generation: i64) -> bool {
     let annotations = metadata.annotations.as_ref();
     let said = annotations.and_then(|all| all.get(names::WRITTEN_FOR_ANNOTATION));
     let of_set = said.and_then(|said| said.strip_prefix(uid)?.strip_prefix('/'));
@@ -197,7 +235,7 @@ fn collision_count(s: &Snapshot) -> i32 {
 }
 
 /// Room for `-<hash>` within the 253 bytes of a name.
-pub(crate) fn cut(name: &str) -> &str {
+fn cut(name: &str) -> &str {
     let mut end = name.len().min(223);
     while !name.is_char_boundary(end) {
         end -= 1;
@@ -216,7 +254,7 @@ fn body(s: &Snapshot, name: &str, number: i64) -> Value {
             "name": name,
             "namespace": s.namespace(),
             "labels": labels,
-            "annotations": {names::WRITTEN_FOR_ANNOTATION: written_for(s)},
+            "annotations": {names::WRITTEN_FOR_ANNOTATION: written(s.uid(), s.generation())},
             "ownerReferences": [crate::ownership::owner_reference(s)],
         },
         "revision": number,
@@ -228,7 +266,7 @@ fn body(s: &Snapshot, name: &str, number: i64) -> Value {
 pub(crate) const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// 32 bits of FNV-1a over the canonical template and the collision count, in [`ALPHABET`].
-pub(crate) fn hash(canonical: &Value, collisions: i32) -> String {
+fn hash(canonical: &Value, collisions: i32) -> String {
     let text = canonical.to_string();
     let count = if collisions == 0 {
         String::new()
@@ -270,12 +308,17 @@ pub(crate) fn forget(s: &Snapshot, current: &str, update: &str) -> Vec<Effect> {
     }
     let in_use: BTreeSet<&str> = s.pods.iter().filter_map(|p| p.revision_hash()).collect();
     unused.retain(|r| !in_use.contains(r.hash()));
-    unused.sort_by_key(|r| r.number);
-    let surplus = unused.len().saturating_sub(s.set.revision_history_limit);
-    unused[..surplus]
-        .iter()
+    oldest(unused, s.set.revision_history_limit)
+}
+
+/// Deletes the oldest of the `unused` revisions beyond `limit`.
+pub(crate) fn oldest<R: Recorded>(mut unused: Vec<&Arc<R>>, limit: usize) -> Vec<Effect> {
+    unused.sort_by_key(|r| r.number());
+    let surplus = unused.len().saturating_sub(limit);
+    let oldest = unused.into_iter().take(surplus);
+    oldest
         .map(|r| Effect::DeleteRevision {
-            target: effect::Target::of(&r.metadata),
+            target: effect::Target::of(r.metadata()),
         })
         .collect()
 }

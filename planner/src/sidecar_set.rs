@@ -18,6 +18,7 @@ use crate::in_place::Progress;
 use crate::order::{priority, scatter, update_key};
 use crate::pod::Words;
 use crate::reason::Reason;
+use crate::revision::Wanted;
 
 mod patch;
 mod record;
@@ -31,7 +32,6 @@ mod way;
 use record::Record;
 pub(crate) use record::is_settled;
 pub use revision::Revision;
-use revision::Wanted;
 pub use snapshot::{Plan, Snapshot};
 pub use status::invalid;
 use view::View;

@@ -252,21 +252,9 @@ fn record(
     state.generation = Some(pod.generation() + writes);
     for change in &changes.images {
         let known = before.remove(&change.container);
-        let Some(status) = pod.container_status(&change.container) else {
-            continue;
-        };
-        let container_id = status.container_id.as_deref().map(str::to_owned);
-        let image = known
-            .filter(|last| last.container_id == container_id)
-            .and_then(|last| last.image)
-            .or_else(|| change.started.clone())
-            .unwrap_or_else(|| change.from.clone());
-        let last = LastContainer {
-            image_id: status.image_id.to_string(),
-            container_id,
-            image: Some(image),
-        };
-        state.last.insert(change.container.clone(), last);
+        if let Some(last) = runs(pod, change, known) {
+            state.last.insert(change.container.clone(), last);
+        }
     }
     state.last.append(&mut before);
     for ResizeChange {
@@ -281,6 +269,28 @@ fn record(
     }
     say_next(&mut state, changes, later);
     Some(state)
+}
+
+/// What is to be remembered of the container that `change` is about, if it was reported. One of an
+/// earlier, unfinished update keeps the image recorded of it (`known`): it still runs, or last ran,
+/// that of then.
+pub(crate) fn runs(
+    pod: &Pod,
+    change: &ImageChange,
+    known: Option<LastContainer>,
+) -> Option<LastContainer> {
+    let status = pod.container_status(&change.container)?;
+    let container_id = status.container_id.as_deref().map(str::to_owned);
+    let image = known
+        .filter(|last| last.container_id == container_id)
+        .and_then(|last| last.image)
+        .or_else(|| change.started.clone())
+        .unwrap_or_else(|| change.from.clone());
+    Some(LastContainer {
+        image_id: status.image_id.to_string(),
+        container_id,
+        image: Some(image),
+    })
 }
 
 /// Forgets announcements that were never followed by their write: whoever still wants them

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use apis::in_place_state::LastContainer;
 use apis::names;
 use apis::sidecar_set::pod_metadata;
 use apis::sidecar_set::record::{State, write, write_states};
@@ -103,8 +102,7 @@ fn patch(
     }
 }
 
-/// What the Pod is to remember. A container of an earlier, unfinished update keeps what was recorded
-/// of it: it still runs, or last ran, the image of that time.
+/// What the Pod is to remember.
 fn state(s: &Snapshot, pod: &Pod, step: &Step, before: State) -> State {
     let asked = before.update_timestamp;
     let mut known = before.last;
@@ -112,20 +110,9 @@ fn state(s: &Snapshot, pod: &Pod, step: &Step, before: State) -> State {
     let mut last = BTreeMap::new();
     for change in &step.images {
         let known = known.remove(&change.container);
-        let Some(status) = pod.container_status(&change.container) else {
-            continue;
-        };
-        let container_id = status.container_id.as_deref().map(str::to_owned);
-        let image = known
-            .filter(|last| last.container_id == container_id)
-            .and_then(|last| last.image)
-            .unwrap_or_else(|| change.from.clone());
-        let runs = LastContainer {
-            image_id: status.image_id.to_string(),
-            container_id,
-            image: Some(image),
-        };
-        last.insert(change.container.clone(), runs);
+        if let Some(runs) = in_place::runs(pod, change, known) {
+            last.insert(change.container.clone(), runs);
+        }
     }
     last.append(&mut known);
     State {

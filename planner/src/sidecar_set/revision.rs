@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::Snapshot;
 use crate::effect::{Effect, Target};
-use crate::revision::{cut, hash, is_later, written};
+use crate::revision::{self, Owner, Recorded, Wanted, written};
 use crate::template::canonical;
 
 /// The fields of a spec that a revision stores.
@@ -135,62 +135,35 @@ fn data(stored: &Value) -> Value {
     json!({"spec": spec})
 }
 
-/// Which revision is wanted.
-#[derive(Debug)]
-pub(super) enum Wanted {
-    /// This one, and it has the highest number.
-    Is(Arc<Revision>),
-    /// It has to be written first.
-    Write {
-        effect: Effect,
-        /// How often a hash has been taken by another spec, this time included.
-        collisions: i32,
-    },
-    /// Another process has seen a later spec than this one, and recorded it.
-    Later,
+impl Recorded for Revision {
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn number(&self) -> i64 {
+        self.number
+    }
+
+    fn canonical(&self) -> &Value {
+        &self.canonical
+    }
 }
 
 /// Finds the revision of the spec, or says how to make it.
-pub(super) fn wanted(s: &Snapshot) -> Wanted {
-    let known = (s.uid(), s.generation());
-    let mut all = s.revisions.iter();
-    if all.any(|r| is_later(&r.metadata, known.0, known.1)) {
-        return Wanted::Later;
-    }
+pub(super) fn wanted(s: &Snapshot) -> Wanted<Revision> {
     // Texts, numbers and lists can always be written.
     let spec = serde_json::to_value(&s.set.object().spec).unwrap_or_default();
     let stored = stored(&spec);
+    let owner = Owner {
+        uid: s.uid(),
+        generation: s.generation(),
+        name: &s.set.name,
+        collisions: s.old_status().collision_count.unwrap_or_default(),
+    };
     let target = canonical(&stored);
-    let newest = s.revisions.iter().map(|r| r.number).max();
-    let newest = newest.unwrap_or_default();
-    let equal = s.revisions.iter().filter(|r| r.canonical == target);
-    let mut collisions = s.old_status().collision_count.unwrap_or_default();
-    match equal.max_by_key(|r| r.number) {
-        Some(revision) if revision.number == newest => Wanted::Is(Arc::clone(revision)),
-        Some(revision) => Wanted::Write {
-            effect: Effect::RenumberRevision {
-                target: Target::of(&revision.metadata),
-                number: newest + 1,
-                written_for: written(s.uid(), s.generation()),
-            },
-            collisions,
-        },
-        None => {
-            let taken: BTreeSet<&str> = s.revisions.iter().map(|r| r.name()).collect();
-            let name = loop {
-                let name = format!("{}-{}", cut(&s.set.name), hash(&target, collisions));
-                if !taken.contains(name.as_str()) {
-                    break name;
-                }
-                collisions += 1;
-            };
-            let effect = Effect::CreateRevision {
-                body: body(s, &name, newest + 1, &stored),
-                name,
-            };
-            Wanted::Write { effect, collisions }
-        }
-    }
+    revision::find(&owner, &s.revisions, &target, |name, number| {
+        body(s, name, number, &stored)
+    })
 }
 
 fn body(s: &Snapshot, name: &str, number: i64, stored: &Value) -> Value {
@@ -248,16 +221,8 @@ pub(super) fn forget(s: &Snapshot, newest: &str, in_use: &BTreeSet<String>) -> V
         name != newest && pinned != Some(name) && !in_use.contains(name)
     };
     let going = |r: &&Arc<Revision>| r.metadata.deletion_timestamp.is_none();
-    let mut unused: Vec<&Arc<Revision>> =
-        s.revisions.iter().filter(is_unused).filter(going).collect();
-    unused.sort_by_key(|r| r.number);
-    let surplus = unused.len().saturating_sub(s.set.revision_history_limit);
-    let oldest = unused.iter().take(surplus);
-    oldest
-        .map(|r| Effect::DeleteRevision {
-            target: Target::of(&r.metadata),
-        })
-        .collect()
+    let unused = s.revisions.iter().filter(is_unused).filter(going);
+    revision::oldest(unused.collect(), s.set.revision_history_limit)
 }
 
 /// The revision that new Pods are given.
