@@ -28,6 +28,15 @@ pub mod white_list;
 
 use container::SidecarContainer;
 
+/// The fields of a spec that a `ControllerRevision` stores.
+pub const REVISION_FIELDS: [&str; 5] = [
+    "volumes",
+    "containers",
+    "initContainers",
+    "imagePullSecrets",
+    "patchPodMetadata",
+];
+
 /// Containers that Pods are given when they are created.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use apis::sidecar_set::InjectPolicy;
+use apis::sidecar_set::{InjectPolicy, REVISION_FIELDS};
 use apis::validation::sidecar_set::{Effective, PinnedTo};
 use apis::{FieldError, IntOrPercent, SidecarSet, Valid, names};
 use kube::ResourceExt;
@@ -62,15 +62,6 @@ impl Version {
         &self.set
     }
 }
-
-/// The fields that a revision stores.
-const STORED: [&str; 5] = [
-    "volumes",
-    "containers",
-    "initContainers",
-    "imagePullSecrets",
-    "patchPodMetadata",
-];
 
 impl Prepared {
     /// Checks `set`, and finds the revision that it is pinned to among `revisions`, which may be of
@@ -168,7 +159,7 @@ fn restore(set: &SidecarSet, revision: &Revision) -> Result<Version, Reason> {
     let (Some(stored), Some(spec)) = (stored, raw.as_object_mut()) else {
         return Err(bad("it has no data.spec".to_owned()));
     };
-    for field in STORED {
+    for field in REVISION_FIELDS {
         match stored.get(field).filter(|value| !value.is_null()) {
             Some(value) => spec.insert(field.to_owned(), value.clone()),
             None => spec.remove(field),

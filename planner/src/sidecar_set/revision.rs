@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use apis::names;
+use apis::sidecar_set::REVISION_FIELDS;
 use apis::validation::sidecar_set::PinnedTo;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
@@ -14,15 +15,6 @@ use super::Snapshot;
 use crate::effect::{Effect, Target};
 use crate::revision::{self, Owner, Recorded, Wanted, written};
 use crate::template::canonical;
-
-/// The fields of a spec that a revision stores.
-const STORED: [&str; 5] = [
-    "volumes",
-    "containers",
-    "initContainers",
-    "imagePullSecrets",
-    "patchPodMetadata",
-];
 
 /// A `ControllerRevision` of a SidecarSet, decoded together with what it stores.
 #[derive(kube::Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -108,7 +100,7 @@ impl Revision {
 /// What is stored of `spec`. What is empty is left out.
 fn stored(spec: &Value) -> Value {
     let is_empty = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
-    let fields = STORED.into_iter().filter_map(|field| {
+    let fields = REVISION_FIELDS.into_iter().filter_map(|field| {
         let value = spec.get(field).filter(|value| !is_empty(value))?;
         Some((field.to_owned(), value.clone()))
     });
@@ -128,7 +120,7 @@ fn images(stored: &Value) -> BTreeMap<String, String> {
 fn data(stored: &Value) -> Value {
     let mut spec = Map::from_iter([("$patch".to_owned(), json!("replace"))]);
     // All of them are said: who restores a revision takes away what it does not have.
-    for field in STORED {
+    for field in REVISION_FIELDS {
         let value = stored.get(field).cloned();
         spec.insert(field.to_owned(), value.unwrap_or_default());
     }
