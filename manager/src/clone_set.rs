@@ -15,13 +15,9 @@ use tokio::time::Instant;
 use crate::cache::Key;
 use crate::controller::{CachedSet, Controller};
 use crate::holds::CREATION;
-use crate::worker::Pass;
-use crate::{status, story};
+use crate::worker::{Pass, until};
 
 mod writes;
-
-/// Counters alone are written no more often than this; what programs wait for is written at once.
-const STATUS_PAUSE: Duration = Duration::from_millis(500);
 
 impl Controller {
     /// Brings the set `key` one step further. Also tells how long the thinking took.
@@ -65,7 +61,7 @@ impl Controller {
 
     fn forget(&self, key: &Key) {
         self.holds.lock().forget(key);
-        self.status_written.lock().remove(key);
+        self.reporter.forget(key);
         self.memos.lock().remove(key);
         self.metrics.forget_set(&key.namespace, &key.name);
     }
@@ -217,7 +213,6 @@ impl Controller {
         Outcome::of(self.holds.lock().held(key).0)
     }
 
-    /// Writes the status if it differs; counters alone no more often than [`STATUS_PAUSE`].
     async fn report(
         &self,
         key: &Key,
@@ -225,36 +220,9 @@ impl Controller {
         old: &CloneSetStatus,
         status: &CloneSetStatus,
     ) -> Pass {
-        if old == status {
-            return Pass::Settled(None);
-        }
-        let last = self.status_written.lock().get(key).copied();
-        let last = last.filter(|_| !status::is_urgent(old, status));
-        let rest = last.and_then(|last| STATUS_PAUSE.checked_sub(last.elapsed()));
-        if rest.is_some() {
-            return Pass::Settled(rest);
-        }
         let api: Api<CachedSet> = Api::namespaced(self.client.clone(), &key.namespace);
-        let to = (&api, "clonesets/status");
-        match status::write(to, set.meta(), (old, status), &self.metrics).await {
-            Ok(written) => {
-                self.status_written
-                    .lock()
-                    .insert(key.clone(), Instant::now());
-                self.sets.observe_write(written);
-                if let Some(note) =
-                    story::of_conditions(&about(set), &old.conditions, &status.conditions)
-                {
-                    self.events.tell(note);
-                }
-                Pass::Settled(None)
-            }
-            Err(error) if error.is_not_found() || error.is_conflict() => Pass::Stale,
-            Err(error) => {
-                tracing::warn!(%key, %error, "failed to write the status");
-                Pass::Failed
-            }
-        }
+        let statuses = (old, status);
+        self.reporter.report(key, (&api, set), statuses).await
     }
 
     fn count_reasons(&self, key: &Key, reasons: impl Iterator<Item = &'static str>) {
@@ -268,11 +236,7 @@ impl Controller {
     }
 }
 
-fn until(at: Timestamp) -> Duration {
-    Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
-}
-
-fn about(set: &CachedSet) -> ObjectReference {
+pub(crate) fn about(set: &CachedSet) -> ObjectReference {
     ObjectReference {
         api_version: Some("apps.kruise.io/v1beta1".into()),
         kind: Some("CloneSet".into()),

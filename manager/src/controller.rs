@@ -8,16 +8,17 @@ use apis::CloneSet;
 use kube::core::DeserializeGuard;
 use parking_lot::{Mutex, RwLock};
 use planner::{Claim, Memo, Node, Pod, Revision, claim};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, Change, Key};
+use crate::clone_set::about;
 use crate::events::Events;
 use crate::executor::Executor;
 use crate::flights::Flights;
 use crate::holds::Holds;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::status::Reporter;
 use crate::tasks::Tasks;
 use crate::worker::{self, Pass, Reconciler};
 
@@ -36,7 +37,7 @@ pub struct Controller {
     pub(crate) events: Events,
     pub(crate) metrics: Metrics,
     pub(crate) holds: Mutex<Holds>,
-    pub(crate) status_written: Mutex<HashMap<Key, Instant>>,
+    pub(crate) reporter: Reporter<CachedSet>,
     pub(crate) memos: Mutex<HashMap<Key, Memo>>,
     pub(crate) effects_max: usize,
     pub(crate) queue: Arc<Queue<Key>>,
@@ -90,6 +91,7 @@ impl Controller {
             Arc::clone(&revisions),
             metrics.clone(),
         );
+        let reporter = Reporter::new(&sets, ("clonesets/status", about), (&events, &metrics));
         let controller = Arc::new(Self {
             queue: Arc::new(Queue::new(metrics.queue(Self::NAME))),
             sets,
@@ -102,7 +104,7 @@ impl Controller {
             events,
             metrics,
             holds: Mutex::default(),
-            status_written: Mutex::default(),
+            reporter,
             memos: Mutex::default(),
             effects_max,
             flights: Arc::default(),

@@ -26,15 +26,14 @@ use crate::executor::{Done, Executor};
 use crate::holds::Holds;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::worker::{Pass, Reconciler};
-use crate::{status, story, worker};
+use crate::status::Reporter;
+use crate::worker::{Pass, Reconciler, until};
+use crate::{story, worker};
 
 mod injected;
 
 use injected::Injected;
 
-/// Counters alone are written no more often than this; what programs wait for is written at once.
-const STATUS_PAUSE: Duration = Duration::from_millis(500);
 /// Changes of sets and namespaces are gathered for so long before all Pods are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// So many Pods are looked at between two chances for others.
@@ -65,7 +64,7 @@ pub(crate) struct Controller {
     parts: Parts,
     queue: Queue<Key>,
     holds: Mutex<Holds>,
-    status_written: Mutex<HashMap<Key, Instant>>,
+    reporter: Reporter<CachedSet>,
     /// Pods that somebody was told of: they do without the containers.
     told: Mutex<HashMap<Key, BTreeSet<String>>>,
     injected: Mutex<Injected>,
@@ -84,11 +83,16 @@ fn key_of(name: &str) -> Key {
 impl Controller {
     /// Wires a controller to its caches; before their watches start.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let reporter = Reporter::new(
+            &parts.sets,
+            ("sidecarsets/status", about),
+            (&parts.events, &parts.metrics),
+        );
         let this = Arc::new(Self {
             queue: Queue::new(parts.metrics.queue(Self::NAME)),
             parts,
             holds: Mutex::default(),
-            status_written: Mutex::default(),
+            reporter,
             told: Mutex::default(),
             injected: Mutex::default(),
             seen: Mutex::default(),
@@ -218,7 +222,7 @@ impl Controller {
 
     fn forget(&self, key: &Key) {
         self.holds.lock().forget(key);
-        self.status_written.lock().remove(key);
+        self.reporter.forget(key);
         self.told.lock().remove(key);
         self.parts.metrics.forget_set("", &key.name);
     }
@@ -337,7 +341,6 @@ impl Controller {
         *before = now;
     }
 
-    /// Writes the status if it differs; counters alone no more often than [`STATUS_PAUSE`].
     async fn report(
         &self,
         key: &Key,
@@ -345,34 +348,9 @@ impl Controller {
         old: &SidecarSetStatus,
         status: &SidecarSetStatus,
     ) -> Pass {
-        if old == status {
-            return Pass::Settled(None);
-        }
-        let last = self.status_written.lock().get(key).copied();
-        let last = last.filter(|_| !status::is_urgent(old, status));
-        let rest = last.and_then(|last| STATUS_PAUSE.checked_sub(last.elapsed()));
-        if rest.is_some() {
-            return Pass::Settled(rest);
-        }
         let api: Api<CachedSet> = Api::all(self.parts.client.clone());
-        let to = (&api, "sidecarsets/status");
-        match status::write(to, set.meta(), (old, status), &self.parts.metrics).await {
-            Ok(written) => {
-                let now = Instant::now();
-                self.status_written.lock().insert(key.clone(), now);
-                self.parts.sets.observe_write(written);
-                let (old, new) = (&old.conditions, &status.conditions);
-                if let Some(note) = story::of_conditions(&about(set), old, new) {
-                    self.parts.events.tell(note);
-                }
-                Pass::Settled(None)
-            }
-            Err(error) if error.is_not_found() || error.is_conflict() => Pass::Stale,
-            Err(error) => {
-                tracing::warn!(%key, %error, "failed to write the status");
-                Pass::Failed
-            }
-        }
+        let statuses = (old, status);
+        self.reporter.report(key, (&api, set), statuses).await
     }
 
     async fn carry_out(
@@ -450,10 +428,6 @@ impl Reconciler for Controller {
         let pass = self.carry_out(key, (&set, &old), &snapshot, plan).await;
         (pass, thought)
     }
-}
-
-fn until(at: Timestamp) -> Duration {
-    Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
 }
 
 fn about(set: &CachedSet) -> ObjectReference {

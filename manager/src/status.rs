@@ -14,6 +14,10 @@ use crate::FIELD_MANAGER;
 use crate::metrics::Metrics;
 use process::client::{CallError, call};
 
+mod reporter;
+
+pub(crate) use reporter::Reporter;
+
 /// The status of a kind.
 pub trait Status: Serialize {
     /// Which generation of the spec it speaks of.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -19,6 +20,11 @@ const REST_FACTOR: u32 = 10;
 const REST_MAX: Duration = Duration::from_millis(200);
 /// A view that proved old is looked at again then, even if no event comes.
 pub(crate) const STALE_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long it is until then.
+pub(crate) fn until(at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
+}
 
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -79,8 +79,14 @@ impl Injected {
         pod: Option<&Pod>,
         namespace: &BTreeMap<String, String>,
     ) -> BTreeSet<Box<str>> {
+        let names = self.names(pod, namespace);
+        self.file(key, names)
+    }
+
+    /// Of a Pod that is gone, none.
+    fn names(&self, pod: Option<&Pod>, namespace: &BTreeMap<String, String>) -> Names {
         let names = pod.map(|pod| Names::of(&self.sets, pod, namespace));
-        self.file(key, names.unwrap_or_default())
+        names.unwrap_or_default()
     }
 
     fn file(&mut self, key: &Key, names: Names) -> BTreeSet<Box<str>> {
@@ -124,8 +130,7 @@ impl Injected {
         pod: Option<&Pod>,
         namespace: &BTreeMap<String, String>,
     ) -> BTreeSet<Box<str>> {
-        let names = pod.map(|pod| Names::of(&self.sets, pod, namespace));
-        let names = names.unwrap_or_default();
+        let names = self.names(pod, namespace);
         let same = match self.by_pod.get(key) {
             Some(before) => *before == names,
             None => names == Names::default(),
