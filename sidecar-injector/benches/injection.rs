@@ -36,7 +36,7 @@ enum Asks {
     Everything,
 }
 
-fn set(name: &str, labels: &Value, namespace: Option<&str>, asks: Asks) -> Prepared {
+fn set(name: &str, labels: &Value, namespace: Option<(&str, &str)>, asks: Asks) -> Prepared {
     let mut container = json!({"name": name, "image": "registry.example.com/sidecar:1",
         "env": [{"name": "OWN", "value": "1"}],
         "volumeMounts": [{"name": name, "mountPath": "/own"}]});
@@ -51,9 +51,8 @@ fn set(name: &str, labels: &Value, namespace: Option<&str>, asks: Asks) -> Prepa
         "metadata": {"name": name}, "spec": {"selector": {"matchLabels": labels},
         "containers": [container], "volumes": [{"name": name, "emptyDir": {}}],
         "patchPodMetadata": [{"annotations": {(name): "1"}}]}});
-    if let Some(namespace) = namespace {
-        let name = "kubernetes.io/metadata.name";
-        set["spec"]["namespaceSelector"] = json!({"matchLabels": {(name): namespace}});
+    if let Some((key, value)) = namespace {
+        set["spec"]["namespaceSelector"] = json!({"matchLabels": {(key): value}});
     }
     Prepared::new(serde_json::from_value(set).unwrap(), &[]).unwrap()
 }
@@ -64,27 +63,22 @@ fn matching(asks: Asks) -> Vec<Prepared> {
         .collect()
 }
 
-/// Half of them for other namespaces, half for other labels.
+/// In turns for a namespace of another name, for namespaces with another label, and for Pods with
+/// another label.
 fn others() -> Vec<Prepared> {
-    (0..10_000)
-        .map(|i| {
-            let name = format!("other-{i}");
-            match i % 2 {
-                0 => set(
-                    &name,
-                    &json!({"app": "web"}),
-                    Some(&format!("team-{i}")),
-                    Asks::Little,
-                ),
-                _ => set(
-                    &name,
-                    &json!({"app": format!("app-{i}")}),
-                    None,
-                    Asks::Little,
-                ),
+    let web = json!({"app": "web"});
+    let other = |i: usize| {
+        let (name, value) = (format!("other-{i}"), format!("n-{i}"));
+        match i % 3 {
+            0 => {
+                let namespace = ("kubernetes.io/metadata.name", &*value);
+                set(&name, &web, Some(namespace), Asks::Little)
             }
-        })
-        .collect()
+            1 => set(&name, &web, Some(("team", &value)), Asks::Little),
+            _ => set(&name, &json!({"app": value}), None, Asks::Little),
+        }
+    };
+    (0..10_000).map(other).collect()
 }
 
 fn ask(pod: &Value, index: &SetIndex) -> Injection {

@@ -1,7 +1,8 @@
 //! Which SidecarSets match a Pod, without a look at those that cannot.
 //!
-//! Sets are filed by the namespaces that they name, and below that by one label that they ask for.
-//! So a Pod costs as much as it has labels, whatever sets there are for other namespaces or labels.
+//! Sets are filed by one label that they ask of namespaces, and below that by one that they ask of
+//! Pods. So a Pod costs as much as it and its namespace have labels, whatever sets there are for
+//! other namespaces or labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,14 +19,15 @@ pub struct SetIndex {
     /// What is filed, and under which namespaces and label.
     filed: BTreeMap<String, (Arc<Prepared>, Place)>,
     everywhere: Shelf,
-    namespaces: BTreeMap<String, Shelf>,
+    /// By key and value of a label of the namespace.
+    namespaces: BTreeMap<String, BTreeMap<String, Shelf>>,
 }
 
 /// Where a set is filed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
-    /// None is everywhere.
-    namespaces: Option<BTreeSet<String>>,
+    /// A label that namespaces must have, and the values that it may have; None is everywhere.
+    namespaces: Option<(String, BTreeSet<String>)>,
     label: Option<(String, String)>,
 }
 
@@ -52,9 +54,10 @@ impl SetIndex {
         self.remove(&name);
         match &place.namespaces {
             None => self.everywhere.insert(&name, place.label.as_ref()),
-            Some(namespaces) => {
-                for namespace in namespaces {
-                    let shelf = self.namespaces.entry(namespace.clone()).or_default();
+            Some((key, values)) => {
+                let shelves = self.namespaces.entry(key.clone()).or_default();
+                for value in values {
+                    let shelf = shelves.entry(value.clone()).or_default();
                     shelf.insert(&name, place.label.as_ref());
                 }
             }
@@ -69,14 +72,20 @@ impl SetIndex {
         };
         match &place.namespaces {
             None => self.everywhere.remove(name, place.label.as_ref()),
-            Some(namespaces) => {
-                for namespace in namespaces {
-                    if let Some(shelf) = self.namespaces.get_mut(namespace) {
+            Some((key, values)) => {
+                let Some(shelves) = self.namespaces.get_mut(key) else {
+                    return;
+                };
+                for value in values {
+                    if let Some(shelf) = shelves.get_mut(value) {
                         shelf.remove(name, place.label.as_ref());
                         if shelf.is_empty() {
-                            self.namespaces.remove(namespace);
+                            shelves.remove(value);
                         }
                     }
+                }
+                if shelves.is_empty() {
+                    self.namespaces.remove(key);
                 }
             }
         }
@@ -110,16 +119,17 @@ impl SetIndex {
         namespace_labels: &BTreeMap<String, String>,
         pod_labels: &BTreeMap<String, String>,
     ) -> Vec<&Arc<Prepared>> {
-        let shelves = [Some(&self.everywhere), self.namespaces.get(namespace)];
+        // Every API server has put it there; some callers have not seen it yet.
+        let mut labels = namespace_labels.clone();
+        labels.insert(NAMESPACE_NAME_LABEL.to_owned(), namespace.to_owned());
+        let shelf = |(key, value)| self.namespaces.get(key)?.get(value);
+        let shelves = std::iter::once(&self.everywhere).chain(labels.iter().filter_map(shelf));
         let mut names: Vec<&String> = Vec::new();
-        for shelf in shelves.into_iter().flatten() {
+        for shelf in shelves {
             shelf.candidates(pod_labels, &mut names);
         }
         names.sort_unstable();
         names.dedup();
-        // Every API server has put it there; some callers have not seen it yet.
-        let mut labels = namespace_labels.clone();
-        labels.insert(NAMESPACE_NAME_LABEL.to_owned(), namespace.to_owned());
         let candidates = names.into_iter().filter_map(|name| self.get(name));
         let mut matching: Vec<&Arc<Prepared>> = candidates
             .filter(|set| {
@@ -167,14 +177,13 @@ impl Place {
     fn of(set: &Prepared) -> Self {
         let spec = set.spec();
         let namespaces = spec.namespaces.as_ref().and_then(|selector| {
-            let mut terms = terms(selector);
-            terms.find_map(|term| match term {
-                Expression::Equal(key, value) if key == NAMESPACE_NAME_LABEL => {
-                    Some(BTreeSet::from([value]))
-                }
-                Expression::In(key, values) if key == NAMESPACE_NAME_LABEL => Some(values),
+            let named = terms(selector).filter_map(|term| match term {
+                Expression::Equal(key, value) => Some((key, BTreeSet::from([value]))),
+                Expression::In(key, values) => Some((key, values)),
                 _ => None,
-            })
+            });
+            // Names leave the fewest, then whatever leaves the fewest values.
+            named.min_by_key(|(key, values)| (key != NAMESPACE_NAME_LABEL, values.len()))
         });
         let mut terms = terms(&spec.selector);
         let label = terms.find_map(|term| match term {

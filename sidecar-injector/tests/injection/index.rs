@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::{Selector, SelectorExt};
 use serde_json::{Value, json};
 use sidecar_injector::SetIndex;
 
@@ -76,6 +78,47 @@ fn sets_that_a_pod_missed_are_found() {
     assert_eq!(missed(&[]), ["a", "b", "c"]);
 }
 
+/// What a look at every set says: by its selectors, as Kubernetes understands them.
+fn looked_at(
+    sets: &BTreeMap<String, Value>,
+    namespace: &BTreeMap<String, String>,
+    pod: &[(&str, &str)],
+) -> Vec<String> {
+    let matches = |selector: &Value, labels: &BTreeMap<String, String>| {
+        let selector: LabelSelector = serde_json::from_value(selector.clone()).unwrap();
+        Selector::try_from(selector).unwrap().matches(labels)
+    };
+    let pod = labels(pod);
+    let matching = sets.iter().filter(|(_, set)| {
+        let spec = &set["spec"];
+        let in_namespace = match spec.get("namespaceSelector") {
+            None => true,
+            Some(selector) => matches(selector, namespace),
+        };
+        in_namespace && matches(&spec["selector"], &pod)
+    });
+    matching.map(|(name, _)| name.clone()).collect()
+}
+
+/// Selectors of namespaces of every kind; null is none.
+fn namespace_selectors() -> [Value; 8] {
+    let named = |values: &[&str]| {
+        json!({"matchExpressions":
+            [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": values}]})
+    };
+    let team = json!({"key": "team", "operator": "In", "values": ["front", "back"]});
+    [
+        json!(null),
+        named(&["shop"]),
+        named(&["shop", "bank"]),
+        json!({"matchLabels": {"team": "front"}}),
+        json!({"matchLabels": {"team": "front", "kubernetes.io/metadata.name": "bank"}}),
+        json!({"matchLabels": {"zone": "a"}, "matchExpressions": [team]}),
+        json!({"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]}),
+        json!({"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["front"]}]}),
+    ]
+}
+
 /// Random changes; after each the index says what a look at every set says.
 #[test]
 fn the_index_is_what_a_look_at_every_set_would_say() {
@@ -84,7 +127,14 @@ fn the_index_is_what_a_look_at_every_set_would_say() {
         json!({"matchLabels": {"app": "web", "tier": "1"}}),
         json!({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["2"]}]}),
     ];
-    let namespaces = [json!(null), json!(["shop"]), json!(["shop", "bank"])];
+    let namespaces = namespace_selectors();
+    let worlds = [
+        ("shop", labels(&[])),
+        ("shop", labels(&[("team", "front"), ("zone", "a")])),
+        ("bank", labels(&[("team", "front")])),
+        ("bank", labels(&[("team", "back"), ("zone", "a")])),
+        ("else", labels(&[("zone", "b")])),
+    ];
     let mut index = SetIndex::default();
     let mut all = BTreeMap::new();
     let mut state = 7_u64;
@@ -100,23 +150,26 @@ fn the_index_is_what_a_look_at_every_set_would_say() {
             index.remove(&name);
             all.remove(&name);
         } else {
-            let set = within(
-                &name,
-                namespaces[below(3)].clone(),
-                selectors[below(3)].clone(),
-            );
+            let mut set = within(&name, json!(null), selectors[below(3)].clone());
+            let namespaces = &namespaces[below(8)];
+            if !namespaces.is_null() {
+                set["spec"]["namespaceSelector"] = namespaces.clone();
+            }
             index.apply(prepared(set.clone(), &[]));
             all.insert(name, set);
         }
-        let anew: SetIndex = all.values().map(|set| prepared(set.clone(), &[])).collect();
         assert_eq!(index.len(), all.len());
-        for namespace in ["shop", "bank", "else"] {
+        for (namespace, of_namespace) in &worlds {
+            let mut whole = of_namespace.clone();
+            whole.extend(labels(&[("kubernetes.io/metadata.name", namespace)]));
             for pod in [
                 &[("app", "web")][..],
                 &[("app", "web"), ("tier", "1")],
                 &[("tier", "2")],
             ] {
-                assert_eq!(found(&index, namespace, pod), found(&anew, namespace, pod));
+                let sets = index.matching(namespace, of_namespace, &labels(pod));
+                let found: Vec<_> = sets.iter().map(|set| set.name().to_owned()).collect();
+                assert_eq!(found, looked_at(&all, &whole, pod), "{namespace}: {pod:?}");
             }
         }
     }
