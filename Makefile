@@ -70,7 +70,7 @@ bench-rollout: ## Measure a rollout of 1,000 Pods on fake nodes only
 	@scripts/bench rollout
 
 .PHONY: bench-webhook
-bench-webhook: ## Measure the webhook at 1,000 requests per second, with 10,000 idle connections, and as an API server sees it
+bench-webhook: ## Measure the webhook at 1,000 requests per second, with 10,000 idle connections, while it injects, and as an API server sees it
 	@scripts/bench webhook
 	@scripts/bench admission
 

@@ -2,28 +2,31 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener as StdListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use door::{
-    client::{self, Client, Http},
-    load::{self, Pace, Times},
-    process::Process,
-    reviews, serving,
+    client::{self, Client},
+    load::{self, Pace},
+    reviews,
 };
 use rustls::ClientConfig;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    process::Command,
-    time::Instant,
-};
+use tokio::time::Instant;
+
+mod injection;
+mod lists;
+mod numbers;
+mod started;
+
+use injection::Injection;
+use numbers::{count, cpu_ms, mib, ms, round};
+use started::{Folder, Started, certificates};
 
 /// How many handshakes are under way at a time.
 const HANDSHAKES: usize = 64;
@@ -49,67 +52,79 @@ pub(crate) struct Options {
     /// How many objects are converted in one review.
     #[arg(long, default_value_t = 5000)]
     objects: usize,
+    /// Pods per second that are injected; each case takes as long as `seconds`, and the echo too.
+    #[arg(long, default_value_t = 200)]
+    pods: u32,
+    /// How many SidecarSets there are that a Pod is not given.
+    #[arg(long, default_value_t = 10_000)]
+    others: usize,
     /// Where the figures are written.
     #[arg(long, default_value = "target/bench/webhook.json")]
     out: PathBuf,
 }
 
-/// A folder with certificates, gone at the end.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 pub(crate) async fn run(options: Options) -> Result<()> {
     let folder = Folder(std::env::temp_dir().join(format!("insitu-door-{}", std::process::id())));
     let config = certificates(&folder.0)?;
-    let body = reviews::create();
-    let echo_at = free()?;
-    let echo = Process::start(
-        Command::new(std::env::current_exe()?)
-            .args(["echo", "--address", &echo_at.to_string(), "--cert-dir"])
-            .arg(&folder.0),
-    )?;
-    let (webhook, at, cold_start) = start(&options.webhook, &folder.0).await?;
-    let pace = |seconds| Pace {
-        rate: options.rate,
-        connections: options.connections,
-        time: seconds,
+    let echo = started::echo(&folder.0).await?;
+    let mut figures = validation(&options, &folder.0, &config, &echo).await?;
+    let injection = Injection {
+        webhook: &options.webhook,
+        folder: &folder.0,
+        config: &config,
+        echo: &echo,
+        pace: options.pace(options.pods),
+        others: options.others,
     };
-    let half = Duration::from_secs(options.seconds) / 2;
-    listening(echo_at).await?;
+    figures["injection"] = injection.measure().await?;
+    echo.process.end().await?;
+    write(&options.out, &figures)
+}
+
+impl Options {
+    fn pace(&self, rate: u32) -> Pace {
+        Pace {
+            rate,
+            connections: self.connections,
+            time: Duration::from_secs(self.seconds),
+        }
+    }
+}
+
+/// What a CloneSet costs, and what it takes to be there at all.
+async fn validation(
+    options: &Options,
+    folder: &Path,
+    config: &Arc<ClientConfig>,
+    echo: &Started,
+) -> Result<Value> {
+    let body = reviews::create();
+    let webhook = started::webhook(&options.webhook, folder, None).await?;
+    let (at, echo_at) = (webhook.at, echo.at);
+    let whole = options.pace(options.rate);
+    let lasting = |time| Pace { time, ..whole };
+    let (second, half) = (lasting(Duration::from_secs(1)), lasting(whole.time / 2));
     for (address, path) in [(echo_at, "/"), (at, "/validate")] {
-        load::post(address, &config, path, &body, pace(Duration::from_secs(1))).await?;
+        load::post(address, config, path, &body, second).await?;
     }
 
-    let before = echo.cpu()?;
-    let echoed = load::post(echo_at, &config, "/", &body, pace(half)).await?;
-    let echo_cpu = cpu_ms(&echo, before, &echoed)?;
-    let before = webhook.cpu()?;
-    let ours = load::post(at, &config, "/validate", &body, pace(half * 2)).await?;
-    let cpu = cpu_ms(&webhook, before, &ours)?;
-    let rss = webhook.resident_mib()?;
-    let echoed = echoed.and(load::post(echo_at, &config, "/", &body, pace(half)).await?);
-    echo.end().await?;
+    let before = echo.process.cpu()?;
+    let echoed = load::post(echo_at, config, "/", &body, half).await?;
+    let echo_cpu = cpu_ms(&echo.process, before, &echoed)?;
+    let before = webhook.process.cpu()?;
+    let ours = load::post(at, config, "/validate", &body, whole).await?;
+    let cpu = cpu_ms(&webhook.process, before, &ours)?;
+    let rss = webhook.process.resident_mib()?;
+    let echoed = echoed.and(load::post(echo_at, config, "/", &body, half).await?);
 
-    let held = hold(at, &config, options.idle).await?;
-    let idle_rss = webhook.resident_mib()?;
-    let one = load::post(
-        at,
-        &config,
-        "/validate",
-        &body,
-        pace(Duration::from_secs(1)),
-    )
-    .await?;
+    let held = hold(at, config, options.idle).await?;
+    let idle_rss = webhook.process.resident_mib()?;
+    let one = load::post(at, config, "/validate", &body, second).await?;
     drop(held);
-    let (convert, converted) = convert(at, &config, options.objects).await?;
-    let convert_peak = webhook.peak_mib()?;
-    webhook.end().await?;
-    let figures = json!({
+    let (convert, converted) = convert(at, config, options.objects).await?;
+    let convert_peak = webhook.process.peak_mib()?;
+    webhook.process.end().await?;
+    Ok(json!({
         "rps": round(count(&ours) / ours.elapsed.as_secs_f64()),
         "p50_ms": ms(ours.per_mille(500)),
         "p99_ms": ms(ours.per_mille(990)),
@@ -118,7 +133,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         "cpu_ms_per_request": cpu,
         "echo_cpu_ms_per_request": echo_cpu,
         "rss_mb": round(rss),
-        "cold_start_s": round(cold_start.as_secs_f64()),
+        "cold_start_s": round(webhook.after.as_secs_f64()),
         "idle_connections": options.idle,
         "idle_rss_mb": round(idle_rss),
         "idle_p99_ms": ms(one.per_mille(990)),
@@ -128,8 +143,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         "convert_peak_rss_mb": round(convert_peak),
         "requests": ours.count(),
         "body_bytes": body.len(),
-    });
-    write(&options.out, &figures)
+    }))
 }
 
 fn write(out: &Path, figures: &Value) -> Result<()> {
@@ -140,91 +154,6 @@ fn write(out: &Path, figures: &Value) -> Result<()> {
     fs::write(out, &text)?;
     print!("{text}");
     Ok(())
-}
-
-#[allow(clippy::cast_precision_loss, reason = "requests are few")]
-fn count(times: &Times) -> f64 {
-    times.count() as f64
-}
-
-/// What a request cost `process`, which had used `before`, in milliseconds of CPU.
-fn cpu_ms(process: &Process, before: Duration, asked: &Times) -> Result<f64> {
-    let used = process.cpu()?.saturating_sub(before);
-    Ok(round(used.as_secs_f64() * 1000.0 / count(asked)))
-}
-
-fn ms(time: Duration) -> f64 {
-    round(time.as_secs_f64() * 1000.0)
-}
-
-fn round(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
-}
-
-/// Certificates in `folder`, and a client that trusts them.
-fn certificates(folder: &Path) -> Result<Arc<ClientConfig>> {
-    fs::create_dir_all(folder)?;
-    let authority = serving::authority()?;
-    let leaf = serving::leaf(&authority)?;
-    fs::write(folder.join("ca.crt"), &authority.certificate)?;
-    fs::write(folder.join("tls.crt"), &leaf.certificate)?;
-    fs::write(folder.join("tls.key"), &leaf.key)?;
-    let config = client::config(&authority.certificate, None, Http::One)?;
-    Ok(Arc::new(config))
-}
-
-/// An address that nobody listens on, for the moment.
-fn free() -> Result<SocketAddr> {
-    Ok(StdListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-/// Starts the webhook and waits until it is ready.
-async fn start(binary: &Path, folder: &Path) -> Result<(Process, SocketAddr, Duration)> {
-    let (at, probes) = (free()?, free()?);
-    let begun = Instant::now();
-    let process = Process::start(
-        Command::new(binary)
-            .args(["--bind-address", &at.to_string(), "--cert-dir"])
-            .arg(folder)
-            .args(["--health-probe-bind-address", &probes.to_string()])
-            .args(["--metrics-bind-address", "0", "--log-level", "warn"]),
-    )?;
-    while !is_ready(probes).await {
-        ensure!(
-            begun.elapsed() < Duration::from_secs(30),
-            "it does not get ready"
-        );
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    Ok((process, at, begun.elapsed()))
-}
-
-async fn is_ready(probes: SocketAddr) -> bool {
-    let ask = async {
-        let mut stream = TcpStream::connect(probes).await?;
-        let request = b"GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-        stream.write_all(request).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer.starts_with("HTTP/1.1 200"))
-    };
-    ask.await.unwrap_or(false)
-}
-
-async fn listening(address: SocketAddr) -> Result<()> {
-    let begun = Instant::now();
-    while let Err(error) = TcpStream::connect(address).await {
-        if begun.elapsed() > Duration::from_secs(10) {
-            return Err(error).context("the echo does not listen");
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    Ok(())
-}
-
-#[allow(clippy::cast_precision_loss, reason = "bodies are no larger")]
-fn mib(bytes: usize) -> f64 {
-    bytes as f64 / 1024.0 / 1024.0
 }
 
 /// Has a list converted: how long it takes, and how large it is.
