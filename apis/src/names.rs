@@ -46,6 +46,13 @@ pub const READY_CONDITION: &str = "Ready";
 /// Reason of [`IN_PLACE_READY_CONDITION`] while drained.
 pub const REASON_START_UPDATE: &str = "StartInPlaceUpdate";
 
+/// The same where a SidecarSet updates its containers; the message is [`SIDECAR_SET_CLOSER`] and the
+/// name of the set.
+pub const REASON_START_SIDECAR_UPDATE: &str = "StartSidecarSetUpdate";
+
+/// Goes before the name of the SidecarSet that closed a gate.
+pub const SIDECAR_SET_CLOSER: &str = "SidecarSet ";
+
 /// Readiness gate of OpenKruise's `markPodNotReady`; Pods taken over from it may carry it.
 pub const KRUISE_READY_CONDITION: &str = "KruisePodReady";
 

@@ -163,6 +163,11 @@ pub struct SidecarUpdateStrategy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::share")]
     pub max_unavailable: Option<IntOrString>,
+    /// Before containers of a Pod restart, take it out of its Services: if it has the readiness gate
+    /// `InPlaceUpdateReady`, which is opened again when the kubelet has seen the new image. Default
+    /// false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark_pod_not_ready: Option<bool>,
     /// Which Pods go first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority_strategy: Option<PriorityStrategy>,

@@ -1,43 +1,37 @@
 //! The controller of SidecarSets: which sets to look at, and one pass over one of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use apis::sidecar_set::white_list::{KEY, WhiteList};
-use apis::{FieldError, SidecarSet, SidecarSetStatus, Valid};
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use apis::SidecarSet;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ObjectReference};
+use kube::Resource;
 use kube::core::DeserializeGuard;
-use kube::{Api, Resource, ResourceExt};
 use parking_lot::Mutex;
-use planner::sidecar_set::{self as planner_of, Revision, Snapshot};
-use planner::{Effect, Pod};
-use sidecar_injector::Prepared;
+use planner::Pod;
+use planner::sidecar_set::{self as planner_of, Revision};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::{Cache, Change, Key};
-use crate::events::{Events, Note, Tone};
-use crate::executor::{Done, Executor};
+use crate::cache::{Cache, Key};
+use crate::events::Events;
+use crate::executor::Executor;
 use crate::holds::Holds;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::status::Reporter;
-use crate::worker::{Pass, Reconciler, until};
-use crate::{story, worker};
+use crate::worker;
+use crate::worker::{Pass, Reconciler};
 
 mod injected;
+mod snapshot;
+mod watching;
+mod writes;
 
 use injected::Injected;
-
-/// Changes of sets and namespaces are gathered for so long before all Pods are looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// So many Pods are looked at between two chances for others.
-const AT_ONCE: usize = 200;
 
 /// SidecarSets as cached: one that does not parse is still an object, with a status to write.
 pub(crate) type CachedSet = DeserializeGuard<SidecarSet>;
@@ -112,67 +106,6 @@ impl Controller {
         this
     }
 
-    fn on_set(&self, change: &Change) {
-        let name = &change.key.name;
-        let set = self.parts.sets.get("", name);
-        let object = set.as_ref().and_then(|set| set.0.as_ref().ok());
-        let generation = object.and_then(|set| set.metadata.generation);
-        let known = match generation {
-            Some(generation) => self.seen.lock().insert(name.clone(), generation),
-            None => self.seen.lock().remove(name),
-        };
-        if change.deleted {
-            self.by_uid.lock().remove(&change.uid);
-        } else {
-            let (uid, key) = (change.uid.clone(), change.key.clone());
-            self.by_uid.lock().insert(uid, key);
-        }
-        if known != generation || generation.is_none() {
-            let prepared = object.and_then(|set| Prepared::new(set.clone(), &[]).ok());
-            let mut injected = self.injected.lock();
-            match prepared {
-                Some(set) => injected.put_set(set),
-                None => injected.remove_set(name),
-            }
-            drop(injected);
-            self.changed.notify_one();
-        }
-        self.queue.add(change.key.clone());
-    }
-
-    fn on_pod(&self, change: &Change) {
-        let Key { namespace, name } = &change.key;
-        let pod = self.parts.pods.get(namespace, name);
-        let labels = self.labels(namespace);
-        let concerned = self
-            .injected
-            .lock()
-            .look(&change.key, pod.as_deref(), &labels);
-        self.wake(concerned);
-    }
-
-    fn on_revision(&self, change: &Change) {
-        let owner = change.owner_uid.as_ref();
-        let key = owner.and_then(|uid| self.by_uid.lock().get(uid).cloned());
-        if let Some(key) = key {
-            self.queue.add(key);
-        }
-    }
-
-    fn wake(&self, names: BTreeSet<Box<str>>) {
-        for name in names {
-            self.queue.add(key_of(&name));
-        }
-    }
-
-    /// Labels of a namespace.
-    fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
-        let known = self.parts.namespaces.get("", namespace);
-        known
-            .map(|known| known.labels().clone())
-            .unwrap_or_default()
-    }
-
     /// Asks for a pass over every set: after winning the lease, and now and then.
     pub(crate) fn enqueue_all(&self) {
         for key in self.parts.sets.keys() {
@@ -193,196 +126,11 @@ impl Controller {
         while tasks.join_next().await.is_some() {}
     }
 
-    /// Keeps what is known of Pods right while sets and namespaces change.
-    async fn look_again(&self) {
-        loop {
-            self.changed.notified().await;
-            tokio::time::sleep(LOOK_AGAIN).await;
-            self.look_at_all().await;
-            // Pods that remember a set count no more, or again, with the labels of their namespace.
-            self.enqueue_all();
-        }
-    }
-
-    async fn look_at_all(&self) {
-        let mut labels: HashMap<Box<str>, BTreeMap<String, String>> = HashMap::new();
-        for keys in self.parts.pods.keys().chunks(AT_ONCE) {
-            for key in keys {
-                let pod = self.parts.pods.get(&key.namespace, &key.name);
-                let labels = labels.entry(key.namespace.clone());
-                let labels = labels.or_insert_with(|| self.labels(&key.namespace));
-                let mut injected = self.injected.lock();
-                let concerned = injected.look_again(key, pod.as_deref(), labels);
-                drop(injected);
-                self.wake(concerned);
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-
     fn forget(&self, key: &Key) {
         self.holds.lock().forget(key);
         self.reporter.forget(key);
         self.told.lock().remove(key);
         self.parts.metrics.forget_set("", &key.name);
-    }
-
-    /// Everything a decision may look at, read once.
-    fn snapshot(&self, key: &Key, set: &CachedSet) -> Result<Snapshot, Vec<FieldError>> {
-        let object = match &set.0 {
-            Ok(object) => object.clone(),
-            Err(invalid) => {
-                return Err(vec![FieldError {
-                    path: "spec".into(),
-                    message: invalid.error.clone(),
-                    kind: apis::validation::FieldErrorKind::Invalid,
-                }]);
-            }
-        };
-        let set = Valid::new(object).map_err(|refused| refused.1)?;
-        let known = self.injected.lock().of(&key.name);
-        let all = |keys: &BTreeSet<Key>| -> Vec<Arc<Pod>> {
-            let pods = keys.iter();
-            pods.filter_map(|key| self.parts.pods.get(&key.namespace, &key.name))
-                .collect()
-        };
-        let (pods, without) = (all(&known.with), all(&known.without));
-        let named: BTreeSet<&str> = pods
-            .iter()
-            .filter_map(|pod| pod.metadata.namespace.as_deref())
-            .collect();
-        let namespaces = named.into_iter();
-        let namespaces = namespaces.map(|name| (name.to_owned(), self.labels(name)));
-        let revisions = &self.parts.revisions;
-        let mut of_set = revisions.owned(&set.object().uid().unwrap_or_default());
-        let orphans = revisions.orphans(&self.parts.namespace).into_iter();
-        of_set.extend(orphans.filter(|revision| revision.set() == Some(&*key.name)));
-        Ok(Snapshot {
-            now: Timestamp::now(),
-            namespaces: namespaces.collect(),
-            pods,
-            without,
-            revisions: of_set,
-            revision_namespace: self.parts.namespace.clone(),
-            white_list: self.white_list(),
-            held: self.holds.lock().held(key).0,
-            effects_max: self.parts.effects_max,
-            set,
-        })
-    }
-
-    /// Without one nothing is allowed, and so it is with one that cannot be read: the webhook says so.
-    fn white_list(&self) -> WhiteList {
-        let maps = &self.parts.white_list;
-        let map = maps
-            .keys()
-            .first()
-            .and_then(|k| maps.get(&k.namespace, &k.name));
-        let text = map.as_ref().and_then(|map| map.data.as_ref()?.get(KEY));
-        let parsed = text.and_then(|text| WhiteList::parse(text).ok());
-        parsed.unwrap_or_else(WhiteList::nothing)
-    }
-
-    /// Writes `effects` and waits for every answer. Tells whether the view proved old.
-    async fn perform(
-        &self,
-        key: &Key,
-        about: &ObjectReference,
-        effects: Vec<(String, Effect)>,
-    ) -> bool {
-        let mut writes: FuturesUnordered<_> = effects
-            .into_iter()
-            .map(|(namespace, effect)| async move {
-                let done = self.parts.executor.write(&namespace, &effect).await;
-                (namespace, effect, done)
-            })
-            .collect();
-        let mut is_stale = false;
-        while let Some((namespace, effect, done)) = writes.next().await {
-            if let Some(note) = story::of_sidecars(about, (&namespace, &effect), &done) {
-                self.parts.events.tell(note);
-            }
-            let (name, held_as) = (effect.name(), effect.held_as());
-            match &done {
-                Done::Written => {
-                    tracing::info!(%key, namespace, name, "done");
-                    self.holds.lock().succeeded(key, &held_as);
-                }
-                Done::Stale => is_stale = true,
-                Done::Failed(error) => {
-                    tracing::warn!(%key, namespace, name, %error, "failed");
-                    let (text, asked) = (format!("{name}: {error}"), error.retry_after());
-                    self.holds.lock().failed(key, &held_as, &text, asked);
-                }
-            }
-        }
-        is_stale
-    }
-
-    /// Names Pods that do without the containers, each once.
-    fn tell_of(&self, key: &Key, about: &ObjectReference, pods: &[&Arc<Pod>]) {
-        let mut told = self.told.lock();
-        if pods.is_empty() {
-            told.remove(key);
-            return;
-        }
-        let before = told.entry(key.clone()).or_default();
-        let now: BTreeSet<String> = pods.iter().map(|pod| pod.uid().to_owned()).collect();
-        for pod in pods.iter().filter(|pod| !before.contains(pod.uid())) {
-            let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-            self.parts.events.tell(Note {
-                about: about.clone(),
-                tone: Tone::Warning,
-                reason: "NotInjected",
-                text: "made without the containers of the set".into(),
-                pod: Some(format!("{namespace}/{}", pod.name())),
-            });
-        }
-        *before = now;
-    }
-
-    async fn report(
-        &self,
-        key: &Key,
-        set: &CachedSet,
-        old: &SidecarSetStatus,
-        status: &SidecarSetStatus,
-    ) -> Pass {
-        let api: Api<CachedSet> = Api::all(self.parts.client.clone());
-        let statuses = (old, status);
-        self.reporter.report(key, (&api, set), statuses).await
-    }
-
-    async fn carry_out(
-        &self,
-        key: &Key,
-        (set, old): (&CachedSet, &SidecarSetStatus),
-        snapshot: &Snapshot,
-        plan: planner_of::Plan,
-    ) -> Pass {
-        let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
-        for (place, reason) in &plan.pods {
-            *counts.entry(reason.as_str()).or_default() += 1;
-            if let Some(pod) = snapshot.pods.get(*place) {
-                tracing::debug!(%key, pod = pod.name(), reason = reason.as_str(), detail = %reason, "Pod");
-            }
-        }
-        let counts: Vec<_> = counts.into_iter().collect();
-        let metrics = &self.parts.metrics;
-        metrics.set_pods_by_reason("", &key.name, &counts);
-        let about = about(set);
-        let missed = plan.uninjected.iter();
-        let missed: Vec<_> = missed.filter_map(|i| snapshot.without.get(*i)).collect();
-        self.tell_of(key, &about, &missed);
-        let is_stale = self.perform(key, &about, plan.effects).await;
-        let reported = self.report(key, set, old, &plan.status).await;
-        let wake = plan.wake_at.map(until).into_iter();
-        let wake = wake.chain(self.holds.lock().held(key).1).min();
-        match reported {
-            Pass::Settled(_) if is_stale => Pass::Stale,
-            Pass::Settled(again) => Pass::Settled([wake, again].into_iter().flatten().min()),
-            other => other,
-        }
     }
 }
 
@@ -399,8 +147,15 @@ impl Reconciler for Controller {
 
     async fn reconcile(self: &Arc<Self>, key: &Key) -> (Pass, Duration) {
         let Some(set) = self.parts.sets.get("", &key.name) else {
-            self.forget(key);
-            return (Pass::Settled(None), Duration::ZERO);
+            let about = ObjectReference {
+                name: Some(key.name.to_string()),
+                ..kind()
+            };
+            let pass = self.release(key, &about).await;
+            if pass.is_none() {
+                self.forget(key);
+            }
+            return (pass.unwrap_or(Pass::Settled(None)), Duration::ZERO);
         };
         let started = Instant::now();
         let object = set.0.as_ref().ok();
@@ -415,8 +170,14 @@ impl Reconciler for Controller {
                     let count = errors.len();
                     tracing::warn!(%key, error = %errors[0], count, "the spec is refused");
                 }
-                let pass = self.report(key, &set, &old, &status).await;
-                return (pass, started.elapsed());
+                let thought = started.elapsed();
+                let released = self.release(key, &about(&set)).await;
+                let reported = self.report(key, &set, &old, &status).await;
+                let pass = match (reported, released) {
+                    (Pass::Settled(_), Some(released)) => released,
+                    (reported, _) => reported,
+                };
+                return (pass, thought);
             }
         };
         let plan = planner_of::plan(&snapshot);
@@ -432,11 +193,17 @@ impl Reconciler for Controller {
 
 fn about(set: &CachedSet) -> ObjectReference {
     ObjectReference {
-        api_version: Some("apps.kruise.io/v1beta1".into()),
-        kind: Some("SidecarSet".into()),
         name: set.meta().name.clone(),
         uid: set.meta().uid.clone(),
         resource_version: set.meta().resource_version.clone(),
+        ..kind()
+    }
+}
+
+fn kind() -> ObjectReference {
+    ObjectReference {
+        api_version: Some("apps.kruise.io/v1beta1".into()),
+        kind: Some("SidecarSet".into()),
         ..ObjectReference::default()
     }
 }

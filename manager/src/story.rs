@@ -126,6 +126,15 @@ pub(crate) fn of_sidecars(
             _,
         ) => (revision, images),
         (_, Done::Written) => return None,
+        (Effect::Drain { .. } | Effect::OpenGate { .. }, Done::Failed(error)) => {
+            return Some(Note {
+                about: about.clone(),
+                tone: Tone::Warning,
+                reason: "FailedUpdatePodInPlace",
+                text: format!("its readiness gate: {error}"),
+                pod: Some(format!("{namespace}/{}", effect.name())),
+            });
+        }
         (_, Done::Failed(error)) => {
             return Some(Note {
                 about: about.clone(),

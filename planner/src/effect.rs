@@ -4,20 +4,21 @@
 use std::sync::Arc;
 
 use apis::lifecycle::State;
+use apis::names;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use crate::claim;
 use crate::snapshot::CREATION;
+use crate::{Pod, claim};
 
 mod op;
 mod request;
 
 pub use op::{Op, Patch};
 pub(crate) use op::{
-    annotation_path, app_id_path, condition_paths, init_id_path, label_path, owner_path,
-    set_annotation, status_text, test_uid, test_version,
+    annotation_path, app_id_path, condition_paths, condition_words, init_id_path, label_path,
+    owner_path, set_annotation, status_text, test_uid, test_version,
 };
 pub(crate) use request::time;
 pub use request::{Request, Resource, Verb};
@@ -134,6 +135,8 @@ pub enum Effect {
         target: Target,
         /// When.
         at: Timestamp,
+        /// The SidecarSet on whose behalf; None is the Pod's own workload.
+        sidecar_set: Option<String>,
         /// See [`Disruption`].
         disruption: Disruption,
     },
@@ -241,8 +244,27 @@ pub struct Judged {
     pub index: usize,
     /// The generation it was judged at.
     pub generation: i64,
+    /// Who closed it, by its reason and its message, as far as it has them: that nobody has closed it
+    /// anew.
+    pub closer: Vec<Op>,
     /// That the Pod is still whose it was.
     pub owner: Option<Op>,
+}
+
+impl Judged {
+    /// What the opening of the gate of `pod` looks at, where there is a condition for it.
+    pub(crate) fn of(pod: &Pod, owner: Option<Op>) -> Option<Self> {
+        let (index, gate) = pod.condition(names::IN_PLACE_READY_CONDITION)?;
+        let words = [gate.reason.as_deref(), gate.message.as_deref()];
+        let closer = condition_words(index).into_iter().zip(words);
+        let closer = closer.filter_map(|(path, word)| Some(Op::test(path, word?)));
+        Some(Self {
+            index,
+            generation: pod.generation(),
+            closer: closer.collect(),
+            owner,
+        })
+    }
 }
 
 /// The object that an effect writes.

@@ -29,7 +29,7 @@ pub(crate) use alike::{Alike, alike};
 pub(crate) use batch::{Batch, batch, waits_for};
 pub(crate) use patch::{image_ops, patch_pod, runs, test_owner};
 pub(crate) use progress::{
-    Progress, doubtful_since, doubtful_until, is_awaited, kept_from, progress, trouble,
+    Progress, doubtful_since, doubtful_until, is_awaited, is_seen, kept_from, progress, trouble,
 };
 pub(crate) use resize::{ResizeChange, awaits_restart, given_up, resize_pod};
 

@@ -296,6 +296,12 @@ impl Pod {
         self.known.facts.is_drained
     }
 
+    /// Name of the SidecarSet that closed its gate, if one did: it opens the gate again, and nobody
+    /// else.
+    pub fn shut_by(&self) -> Option<&str> {
+        known::shut_by(self).filter(|_| self.known.facts.is_shut_for_sidecars)
+    }
+
     /// What an in-place update left on it. It is read anew each time: kept for each Pod it would take
     /// more memory than most of the rest, and decisions ask for the facts that follow from it.
     pub fn in_place_state(&self) -> Option<InPlaceState> {

@@ -41,6 +41,8 @@ pub enum Reason {
     WaitingSelector,
     /// Its own workload is changing it in place.
     WaitingWorkload,
+    /// A SidecarSet has taken it out of its Services to update its containers.
+    WaitingSidecars,
     /// The twin of a sidecar works, and the other one is to idle.
     HandingOver,
     /// What it remembers of its sidecars cannot be read.
@@ -135,6 +137,7 @@ impl Reason {
             Self::NotUpdate => "NotUpdate",
             Self::WaitingSelector => "WaitingSelector",
             Self::WaitingWorkload => "WaitingWorkload",
+            Self::WaitingSidecars => "WaitingSidecars",
             Self::HandingOver => "HandingOver",
             Self::UnreadableRecord { .. } => "UnreadableRecord",
             Self::WaitingHook { .. } => "WaitingHook",
@@ -206,6 +209,7 @@ impl Reason {
             | Self::NotUpdate
             | Self::WaitingSelector
             | Self::WaitingWorkload
+            | Self::WaitingSidecars
             | Self::HandingOver
             | Self::WaitingHook { .. }
             | Self::WarmingImage { .. }
@@ -244,6 +248,9 @@ impl fmt::Display for Reason {
             Self::NotUpdate => f.write_str("the strategy updates no Pod that runs"),
             Self::WaitingSelector => f.write_str("the strategy's selector does not select it"),
             Self::WaitingWorkload => f.write_str("its own workload is changing it in place"),
+            Self::WaitingSidecars => {
+                f.write_str("a SidecarSet has taken it out of its Services to update it")
+            }
             Self::HandingOver => f.write_str("one twin of a sidecar works, the other is to idle"),
             Self::UnreadableRecord { annotation } => {
                 write!(f, "its annotation {annotation} cannot be read")

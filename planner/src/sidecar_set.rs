@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use apis::names;
 use apis::sidecar_set::SidecarUpdateType;
+use apis::sidecar_set::record::parse_list;
 use jiff::Timestamp;
 use kube::core::SelectorExt;
 
@@ -20,6 +21,7 @@ use crate::pod::Words;
 use crate::reason::Reason;
 use crate::revision::Wanted;
 
+mod gate;
 mod patch;
 mod record;
 pub mod revision;
@@ -29,6 +31,7 @@ mod twins;
 mod view;
 mod way;
 
+pub use gate::release;
 use record::Record;
 pub(crate) use record::is_settled;
 pub use revision::Revision;
@@ -49,6 +52,7 @@ pub fn plan(s: &Snapshot) -> Plan {
     };
     let mut decision = Decision::new(s, &latest);
     let budget = decision.budget;
+    decision.release();
     if !s.is_deleting() {
         decision.hand_over();
         decision.update();
@@ -108,6 +112,10 @@ fn before_revision(s: &Snapshot, effect: Effect, collisions: i32, uninjected: Ve
 
 /// Whether the set counts `pod`, which remembers it: that is in force still, and the Pod is.
 fn counts(s: &Snapshot, pod: &Pod) -> bool {
+    // One that it took out of its Services is its business even after it forgot the set.
+    if pod.facts().is_shut_for_sidecars && !remembers(s, pod) {
+        return false;
+    }
     if !pod.is_active() || !s.set.selector.matches(&pod.labels().to_map()) {
         return false;
     }
@@ -118,6 +126,11 @@ fn counts(s: &Snapshot, pod: &Pod) -> bool {
     let mut labels = s.namespaces.get(namespace).cloned().unwrap_or_default();
     labels.insert(names::NAMESPACE_NAME_LABEL.into(), namespace.to_owned());
     namespaces.matches(&labels)
+}
+
+fn remembers(s: &Snapshot, pod: &Pod) -> bool {
+    let list = pod.annotations().get(names::SIDECAR_LIST_ANNOTATION);
+    parse_list(list.unwrap_or_default()).any(|name| name == s.set.name)
 }
 
 fn namespace(pod: &Pod) -> &str {
@@ -187,6 +200,8 @@ impl<'a> Decision<'a> {
         let mut pods: Vec<View<'a>> = views.collect();
         if pods.iter().any(|p| !p.updated) {
             arrange(s, &mut pods);
+            // What was begun is gone on with.
+            pods.sort_by_key(|p| !p.is_shut);
         }
         let count = |of: &dyn Fn(&View<'_>) -> bool| number(pods.iter().filter(|p| of(p)).count());
         let matched = number(pods.len());
@@ -212,7 +227,8 @@ impl<'a> Decision<'a> {
     fn hand_over(&mut self) {
         for p in &mut self.pods {
             let Ok(record) = &p.record else { continue };
-            if !p.handing_over || p.progress == Progress::Unseen || p.busy {
+            let is_taken = p.busy.is_some() || p.is_shut;
+            if !p.handing_over || p.progress == Progress::Unseen || is_taken {
                 continue;
             }
             let error = self.s.held.get(p.pod.uid());
@@ -225,30 +241,54 @@ impl<'a> Decision<'a> {
         }
     }
 
+    /// Lets Pods in that the set took out, and has nothing more to do with.
+    fn release(&mut self) {
+        let s = self.s;
+        let counted: BTreeSet<usize> = if s.is_deleting() {
+            BTreeSet::new()
+        } else {
+            self.pods.iter().map(|p| p.place).collect()
+        };
+        let others = s.pods.iter().enumerate();
+        let others = others.filter(|(place, pod)| {
+            pod.facts().is_shut_for_sidecars
+                && !counted.contains(place)
+                && !s.held.contains_key(pod.uid())
+        });
+        let others = others.map(|(_, pod)| &**pod);
+        self.effects
+            .extend(gate::release(&s.set.name, others, s.now));
+    }
+
     /// Takes every Pod on that may have its turn. One that has to wait for the budget keeps its
-    /// place below the partition; one that cannot be changed now leaves it to others.
+    /// place below the partition; one that cannot be changed now leaves it to others, and if it was
+    /// taken out of its Services before, is let in again.
     fn update(&mut self) {
         for index in 0..self.pods.len() {
             let Some(p) = self.pods.get(index) else { break };
-            let begun = match &p.way {
-                Way::Arrived => continue,
-                Way::Recreate(reason) => Err(reason.clone()),
+            let next = match &p.way {
+                Way::Arrived => Next::Stay(p.reason.clone()),
+                Way::Recreate(reason) => Next::Stay(reason.clone()),
                 Way::InPlace(step) => match self.may_begin(p) {
-                    Err(reason) => Err(reason),
-                    Ok(_) if self.room == 0 => Err(Reason::WaitingPartition),
+                    Err(reason) => Next::Stay(reason),
+                    Ok(_) if self.room == 0 => Next::Stay(Reason::WaitingPartition),
                     Ok(record) => {
                         self.room -= 1;
-                        self.begin((p, record), step)
+                        self.step((p, record), step)
                     }
                 },
             };
-            let reason = match begun {
-                Err(reason) => reason,
-                Ok((effect, loss)) => {
+            let reason = match next {
+                Next::Stay(reason) => {
+                    self.let_in(index);
+                    reason
+                }
+                Next::Wait(reason) => reason,
+                Next::Write(effect, loss, reason) => {
                     // It was asked before.
                     let _ = self.budget.may_lose(loss);
-                    self.effects.push((namespace(p.pod).to_owned(), effect));
-                    Reason::WaitingKubelet
+                    self.push(index, effect);
+                    reason
                 }
             };
             if let Some(p) = self.pods.get_mut(index) {
@@ -257,12 +297,27 @@ impl<'a> Decision<'a> {
         }
     }
 
-    /// The patch of `p`, and what is lost by it, if the budget allows that.
-    fn begin(
-        &self,
-        (p, record): (&View<'_>, &Record),
-        step: &Step,
-    ) -> Result<(Effect, Loss), Reason> {
+    fn push(&mut self, index: usize, effect: Effect) {
+        if let Some(p) = self.pods.get(index) {
+            self.effects.push((namespace(p.pod).to_owned(), effect));
+        }
+    }
+
+    /// Lets the Pod at `index` in, if the set took it out: nothing more is done to it now.
+    fn let_in(&mut self, index: usize) {
+        let shut = self.pods.get(index).filter(|p| p.is_shut);
+        let shut = shut.filter(|p| !self.s.held.contains_key(p.pod.uid()));
+        let opened = shut.and_then(|p| gate::open(p.pod, &p.progress, self.s.now));
+        if let Some(effect) = opened {
+            self.push(index, effect);
+        }
+    }
+
+    /// The next step of `p`, as far as the budget allows it.
+    fn step(&self, (p, record): (&View<'_>, &Record), step: &Step) -> Next {
+        if p.is_shut && !p.facts.is_drained {
+            return Next::Wait(Reason::Draining);
+        }
         // Where only what is remembered changes, nobody notices.
         let loss = if step.images.is_empty() {
             Loss::Nothing
@@ -271,15 +326,19 @@ impl<'a> Decision<'a> {
         };
         let mut budget = self.budget;
         if !budget.may_lose(loss) {
-            return Err(self.waits_for_budget());
+            return Next::Wait(self.waits_for_budget());
         }
         let disruption = match loss {
             Loss::Available => Disruption::Counted,
             Loss::Serving | Loss::Nothing => Disruption::None,
         };
+        if gate::must_close(self.s, p, step) {
+            let effect = gate::close(self.s, p.pod, disruption);
+            return Next::Write(effect, loss, Reason::Draining);
+        }
         let pod = (p.pod, record);
         let effect = patch::update((self.s, self.latest), pod, step, disruption);
-        Ok((effect, loss))
+        Next::Write(effect, loss, Reason::WaitingKubelet)
     }
 
     fn waits_for_budget(&self) -> Reason {
@@ -303,8 +362,8 @@ impl<'a> Decision<'a> {
             Err(Reason::WaitingSelector)
         } else if update.paused {
             Err(Reason::Paused)
-        } else if p.busy {
-            Err(Reason::WaitingWorkload)
+        } else if let Some(busy) = &p.busy {
+            Err(busy.clone())
         } else if let Some(error) = self.s.held.get(p.pod.uid()) {
             Err(Reason::of_refusal(error))
         } else if p.progress == Progress::Unseen {
@@ -314,6 +373,16 @@ impl<'a> Decision<'a> {
             p.record.as_ref().map_err(Clone::clone)
         }
     }
+}
+
+/// What becomes of one Pod.
+enum Next {
+    /// Nothing more, now.
+    Stay(Reason),
+    /// It goes on later, and until then is left as it is.
+    Wait(Reason),
+    /// This, at this cost; and what it waits for then.
+    Write(Effect, Loss, Reason),
 }
 
 fn number(n: usize) -> u32 {

@@ -89,6 +89,8 @@ pub struct Update {
     pub partition: IntOrPercent,
     /// Pods that may be unavailable; default 1.
     pub max_unavailable: IntOrPercent,
+    /// Pods leave their Services before their containers restart; default false.
+    pub mark_pod_not_ready: bool,
     /// Which Pods are updated first; default none.
     pub priority: Priority,
     /// Label pairs whose Pods are spread over the update sequence.

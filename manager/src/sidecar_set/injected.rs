@@ -29,7 +29,7 @@ struct Names {
 /// The Pods of one set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pods {
-    /// Those that remember it.
+    /// Those that remember it, or that it took out of their Services.
     pub(crate) with: BTreeSet<Key>,
     /// Those that it matches and that do not.
     pub(crate) without: BTreeSet<Key>,
@@ -43,6 +43,13 @@ impl Names {
             with: with.collect(),
             without: Vec::new(),
         };
+        // Whoever took it out of its Services has to let it in, whatever else it remembers.
+        if let Some(set) = pod
+            .shut_by()
+            .filter(|set| !names.with.iter().any(|name| &**name == *set))
+        {
+            names.with.push(set.into());
+        }
         if sets.is_empty() {
             return names;
         }

@@ -43,7 +43,7 @@ impl<'a> Context<'a> {
                 _ if opens => Box::new(move || Effect::OpenGate {
                     target: Target::of(&pod.metadata),
                     at,
-                    judged: judged(pod),
+                    judged: Judged::of(pod, in_place::test_owner(pod)),
                     kruise,
                     state,
                 }),
@@ -63,6 +63,10 @@ impl<'a> Context<'a> {
     /// Whether the gate of `p` opens now. A Pod that was patched before it ever served is let in no
     /// sooner than others.
     fn opens(&self, p: &PodView<'_>) -> bool {
+        // Whoever closed it opens it: containers that are not ours may be about to restart.
+        if p.facts.is_shut_for_sidecars {
+            return false;
+        }
         let shut = match p.facts.gate {
             Gate::Unset | Gate::Closed { .. } => may_undrain(p.pod, &p.progress),
             // OpenKruise closed a gate of its own for a hook, and is not there to open it.
@@ -106,6 +110,9 @@ impl<'a> Context<'a> {
     ) -> Reason {
         let PodView { pod, facts, .. } = self.pods[index];
         let now = self.s.now;
+        if facts.is_shut_for_sidecars {
+            return Reason::WaitingSidecars;
+        }
         let progress = &self.pods[index].progress;
         if facts.has_more
             && let Some(waiting) = in_place::waits_for(pod, target, &batch.now, progress)
@@ -143,6 +150,7 @@ impl<'a> Context<'a> {
                         self.push_once(index, move || Effect::Drain {
                             target: Target::of(target),
                             at: now,
+                            sidecar_set: None,
                             disruption,
                         });
                         Reason::Draining
@@ -205,24 +213,9 @@ impl<'a> Batches<'a> {
     }
 }
 
-/// What the gate's opening looks at, where there is a condition for it.
-fn judged(pod: &Pod) -> Option<Judged> {
-    let condition = pod.condition(apis::names::IN_PLACE_READY_CONDITION);
-    condition.map(|(index, _)| Judged {
-        index,
-        generation: pod.generation(),
-        owner: in_place::test_owner(pod),
-    })
-}
-
 /// Whether the kubelet has seen what was patched. One before 1.34 never says, so there the new
 /// containers have to run. A restart by a resize comes when the node has room for it.
 fn may_undrain(pod: &Pod, progress: &Progress) -> bool {
-    match progress {
-        Progress::Done => true,
-        Progress::Restarting(_) => {
-            pod.status.observed_generation.is_some() && !in_place::awaits_restart(pod)
-        }
-        Progress::Unseen => false,
-    }
+    in_place::is_seen(pod, progress)
+        && (*progress == Progress::Done || !in_place::awaits_restart(pod))
 }

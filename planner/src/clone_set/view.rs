@@ -246,6 +246,9 @@ impl PodView<'_> {
         if self.is_available() {
             return Reason::UpToDate;
         }
+        if self.facts.is_shut_for_sidecars {
+            return Reason::WaitingSidecars;
+        }
         if !self.is_ready() {
             return in_place::trouble(self.pod, None).unwrap_or(Reason::NotReady);
         }

@@ -210,6 +210,14 @@ pub(crate) fn condition_paths(index: usize) -> [Cow<'static, str>; 2] {
     ]
 }
 
+/// Where reason and message of a condition stand.
+pub(crate) fn condition_words(index: usize) -> [Cow<'static, str>; 2] {
+    [
+        numbered!("/status/conditions/", "/reason")(index),
+        numbered!("/status/conditions/", "/message")(index),
+    ]
+}
+
 /// Where the ID of an app container stands.
 pub(crate) fn app_id_path(index: usize) -> Cow<'static, str> {
     numbered!("/status/containerStatuses/", "/containerID")(index)
@@ -255,6 +263,9 @@ mod tests {
             let [kind, status] = condition_paths(index);
             assert_eq!(kind, format!("/status/conditions/{index}/type"));
             assert_eq!(status, format!("/status/conditions/{index}/status"));
+            let [reason, message] = condition_words(index);
+            assert_eq!(reason, format!("/status/conditions/{index}/reason"));
+            assert_eq!(message, format!("/status/conditions/{index}/message"));
             assert_eq!(
                 owner_path(index),
                 format!("/metadata/ownerReferences/{index}/uid")

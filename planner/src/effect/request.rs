@@ -130,11 +130,15 @@ impl Effect {
             Self::Resize { patch, .. } => {
                 (Verb::JsonPatch, Resource::PodsResize, array(patch.iter()))
             }
-            Self::Drain { target, at, .. } => (
-                Verb::StrategicPatch,
-                Resource::PodsStatus,
-                drain(target, *at),
-            ),
+            Self::Drain {
+                target,
+                at,
+                sidecar_set,
+                ..
+            } => {
+                let body = drain(target, *at, sidecar_set.as_deref());
+                (Verb::StrategicPatch, Resource::PodsStatus, body)
+            }
             Self::PatchPod { patch, .. } => (Verb::JsonPatch, Resource::Pods, array(patch.iter())),
             Self::OpenGate {
                 target,
@@ -178,15 +182,19 @@ impl Effect {
 /// Closes the gate. That the Pod was available, and is the one to go, was
 /// concluded from all of it, so nothing finer than its version will do: a Pod that has been updated
 /// since is not drained a second time.
-fn drain(target: &Target, at: Timestamp) -> Value {
+fn drain(target: &Target, at: Timestamp, sidecar_set: Option<&str>) -> Value {
     // Ready is left to the kubelet. It repeats its own opinion every ten seconds, whatever anybody
     // else wrote; only once it has taken the gate into account does the Pod stay out.
-    let gate = condition(
-        names::IN_PLACE_READY_CONDITION,
-        "False",
-        Some(names::REASON_START_UPDATE),
-        at,
-    );
+    let name = names::IN_PLACE_READY_CONDITION;
+    let gate = match sidecar_set {
+        None => condition(name, "False", Some(names::REASON_START_UPDATE), at),
+        Some(set) => {
+            let reason = Some(names::REASON_START_SIDECAR_UPDATE);
+            let mut gate = condition(name, "False", reason, at);
+            gate["message"] = format!("{}{set}", names::SIDECAR_SET_CLOSER).into();
+            gate
+        }
+    };
     json!({"metadata": versioned(target), "status": {"conditions": [gate]}})
 }
 
@@ -285,6 +293,7 @@ fn undrain(target: &Target, at: Timestamp, judged: &Judged) -> Vec<Op> {
         format!("{path}/type"),
         names::IN_PLACE_READY_CONDITION,
     ));
+    ops.extend(judged.closer.iter().cloned());
     ops.push(Op::replace(path, gate));
     ops
 }

@@ -11,13 +11,14 @@ use serde_json::json;
 use super::{Batch, Changes, ImageChange, KeyChange, List, Map, ResizeChange};
 use crate::effect::{
     Disruption, Effect, Op, Patch, Target, annotation_path, app_id_path, condition_paths,
-    init_id_path, label_path, owner_path, set_annotation, status_text, test_uid, test_version,
+    condition_words, init_id_path, label_path, owner_path, set_annotation, status_text, test_uid,
+    test_version,
 };
 use crate::pod::Gate;
 use crate::{Pod, Revision};
 
 /// Operations at most that are about one Pod: its UID, its owner, its conditions, labels and record.
-const OTHER_OPS: usize = 13;
+const OTHER_OPS: usize = 14;
 
 /// The effect that brings `pod` to `target`. Its `test`s are what the decision looked at: the Pod
 /// itself, the containers by name and image, and whether it is out of its Services.
@@ -81,6 +82,10 @@ pub(super) fn test_out_of_service(pod: &Pod) -> Vec<Op> {
                 let [kind, status] = condition_paths(index);
                 tests.push(Op::test(kind, Cow::Borrowed(*name)));
                 tests.push(Op::test(status, status_text(&condition.status)));
+                // Kept of the gate only: somebody else may have closed it since.
+                let [reason, _] = condition_words(index);
+                let closer = condition.reason.as_deref();
+                tests.extend(closer.map(|closer| Op::test(reason, closer)));
             }
             // A condition that is not there cannot be tested; nothing finer than the version is
             // left.

@@ -82,6 +82,16 @@ pub(crate) fn kept_from(pod: &Pod) -> Option<Timestamp> {
     since.saturating_add(grace).ok()?.saturating_add(NEWS).ok()
 }
 
+/// Whether the kubelet has seen what was patched. One before 1.34 never says so, so there the new
+/// containers have to run.
+pub(crate) fn is_seen(pod: &Pod, progress: &Progress) -> bool {
+    match progress {
+        Progress::Done => true,
+        Progress::Restarting(_) => pod.status.observed_generation.is_some(),
+        Progress::Unseen => false,
+    }
+}
+
 /// Judges `pod` by its record.
 pub(crate) fn progress(pod: &Pod, record: Option<&InPlaceState>) -> Progress {
     // A Pod that was patched before its containers were reported has none on record. The kubelet

@@ -51,6 +51,8 @@ pub(crate) struct Facts {
     pub(crate) is_settled: bool,
     /// Injected containers that were updated have not come to run.
     pub(crate) awaits_sidecars: bool,
+    /// Its gate is closed by a SidecarSet; see [`Pod::shut_by`].
+    pub(crate) is_shut_for_sidecars: bool,
 }
 
 impl Facts {
@@ -98,6 +100,7 @@ impl Known {
             asks: record.is_some_and(|record| record.has_more() || !record.resizes.is_empty()),
             is_settled: false,
             awaits_sidecars: !sidecar_set::is_settled(pod),
+            is_shut_for_sidecars: is_shut && shut_by(pod).is_some(),
         };
         Self {
             facts,
@@ -170,6 +173,15 @@ fn held_by_hooks_only(message: &str) -> bool {
         message => serde_json::from_str(message).ok(),
     };
     holders.is_some_and(|all| all.iter().all(|h| h.user_agent == "Lifecycle"))
+}
+
+/// The SidecarSet that the condition of the gate names.
+pub(super) fn shut_by(pod: &Pod) -> Option<&str> {
+    let (_, gate) = pod.condition(names::IN_PLACE_READY_CONDITION)?;
+    let is_said = gate.reason.as_deref() == Some(names::REASON_START_SIDECAR_UPDATE);
+    let message = gate.message.as_deref().filter(|_| is_said)?;
+    let name = message.strip_prefix(names::SIDECAR_SET_CLOSER)?;
+    (!name.is_empty()).then_some(name)
 }
 
 fn gate(pod: &Pod) -> Gate {

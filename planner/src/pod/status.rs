@@ -66,7 +66,8 @@ fn well_known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static,
     Ok(known.map_or(Cow::Owned(text), Cow::Borrowed))
 }
 
-/// Conditions whose reason and message are read; the words of the others are not kept in memory.
+/// Conditions whose reason and message are read; the words of the others are not kept in memory. Of
+/// a gate that is not open they say who closed it: few are.
 pub const TELLING: [&str; 3] = [
     names::RESIZE_PENDING_CONDITION,
     names::RESIZE_IN_PROGRESS_CONDITION,
@@ -76,7 +77,8 @@ pub const TELLING: [&str; 3] = [
 fn terse<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PodCondition>, D::Error> {
     let all = Option::<Vec<PodCondition>>::deserialize(deserializer)?.unwrap_or_default();
     let terse = all.into_iter().map(|c| {
-        if TELLING.contains(&&*c.type_) {
+        let is_shut = c.type_ == names::IN_PLACE_READY_CONDITION && c.status != "True";
+        if is_shut || TELLING.contains(&&*c.type_) {
             c
         } else {
             PodCondition {

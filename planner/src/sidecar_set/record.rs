@@ -84,6 +84,14 @@ impl Record {
     }
 }
 
+/// How far the kubelet has come with what the set called `set` changed last in `pod`.
+pub(super) fn progress_of(pod: &Pod, set: &str, now: Timestamp) -> Progress {
+    match Record::read(pod, set) {
+        Ok(record) => record.progress(pod, set, now),
+        Err(_) => unseen(pod),
+    }
+}
+
 fn working(pod: &Pod) -> Result<BTreeMap<String, String>, Reason> {
     let annotation = names::WORKING_TWIN_ANNOTATION;
     let text = pod.annotations().get(annotation).filter(|t| !t.is_empty());

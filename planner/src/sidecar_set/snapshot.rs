@@ -19,8 +19,8 @@ pub struct Snapshot {
     pub now: Timestamp,
     /// The set, checked.
     pub set: Valid<SidecarSet>,
-    /// Pods that remember the set among those that gave them containers, in any state, by namespace
-    /// and name.
+    /// Pods that remember the set among those that gave them containers, or that it took out of their
+    /// Services, in any state, by namespace and name.
     pub pods: Vec<Arc<Pod>>,
     /// Pods that the set matches and that do not remember it.
     pub without: Vec<Arc<Pod>>,

@@ -31,8 +31,10 @@ pub(super) struct View<'a> {
     pub(super) handing_over: bool,
     /// It serves, and nothing is under way that takes it away.
     pub(super) available: bool,
-    /// Somebody else is changing it.
-    pub(super) busy: bool,
+    /// Why it is not to be touched: somebody else is changing it.
+    pub(super) busy: Option<Reason>,
+    /// The set has taken it out of its Services.
+    pub(super) is_shut: bool,
     /// How it gets to the set's present containers.
     pub(super) way: Way,
     /// Its one reason.
@@ -57,18 +59,20 @@ impl<'a> View<'a> {
             Ok(record) => way::way(pod, record, set, own),
             Err(reason) => Way::Recreate(reason.clone()),
         };
-        let (busy, free_at) = busy(pod, s.now);
+        let is_shut = pod.shut_by() == Some(&*set.name);
+        let (busy, free_at) = busy(pod, is_shut, s.now);
         let settled = progress == Progress::Done && record::is_settled(pod);
         let mut view = Self {
             pod,
             facts,
             place,
             updated: way == Way::Arrived,
-            available: facts.is_ready && settled && !busy && !handing_over,
+            available: facts.is_ready && settled && !is_shut && busy.is_none() && !handing_over,
             record,
             progress,
             handing_over,
             busy,
+            is_shut,
             way,
             reason: Reason::UpToDate,
         };
@@ -89,7 +93,8 @@ impl<'a> View<'a> {
 
     /// The sidecars of the set are ready, with the rest of the Pod.
     pub(super) fn is_ready(&self) -> bool {
-        self.facts.is_ready && self.progress == Progress::Done && !self.handing_over
+        let serves = self.facts.is_ready && !self.facts.is_shut();
+        serves && self.progress == Progress::Done && !self.handing_over
     }
 
     /// The reason of a Pod that has the set's present containers. How its own are doing is a matter
@@ -98,27 +103,39 @@ impl<'a> View<'a> {
         match &self.progress {
             Progress::Unseen => Reason::WaitingKubelet,
             Progress::Restarting(reason) => reason.clone(),
+            Progress::Done if self.is_shut => Reason::NotReady,
             Progress::Done if self.handing_over => Reason::HandingOver,
             Progress::Done => Reason::UpToDate,
         }
     }
 }
 
-/// Whether the workload of `pod` is in the middle of changing it, and when time alone ends that.
-fn busy(pod: &Pod, now: Timestamp) -> (bool, Option<Timestamp>) {
+/// Why `pod` is in other hands, if it is, and when time alone ends that. `is_shut` says that we took
+/// it out of its Services: nobody began with it since.
+fn busy(pod: &Pod, is_shut: bool, now: Timestamp) -> (Option<Reason>, Option<Timestamp>) {
     let facts = pod.facts();
-    let shut = matches!(facts.gate, Gate::Unset | Gate::Closed { .. }) || is_shut_by_kruise(pod);
-    if shut || in_place::is_midway(pod) || is_held(pod) {
-        return (true, None);
+    let workload = Some(Reason::WaitingWorkload);
+    if in_place::is_midway(pod) || is_held(pod) {
+        return (workload, None);
+    }
+    if is_shut {
+        return (None, None);
+    }
+    if facts.is_shut_for_sidecars {
+        return (Some(Reason::WaitingSidecars), None);
+    }
+    let is_out = matches!(facts.gate, Gate::Unset | Gate::Closed { .. });
+    if is_out || is_shut_by_kruise(pod) {
+        return (workload, None);
     }
     match pod.progress() {
-        Progress::Done => (false, None),
+        Progress::Done => (None, None),
         // The kubelet has left the containers alone, as far as time can tell.
         Progress::Restarting(Reason::Patched) => match in_place::kept_from(pod) {
-            Some(at) if at <= now => (false, None),
-            later => (true, later),
+            Some(at) if at <= now => (None, None),
+            later => (workload, later),
         },
-        Progress::Restarting(_) | Progress::Unseen => (true, None),
+        Progress::Restarting(_) | Progress::Unseen => (workload, None),
     }
 }
 

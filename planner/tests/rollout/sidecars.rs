@@ -3,6 +3,7 @@
 use serde_json::json;
 
 mod both;
+mod drain;
 mod revisions;
 mod strategy;
 mod twins;

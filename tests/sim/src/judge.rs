@@ -18,6 +18,8 @@ use planner::pod::Gate;
 use planner::{Effect, Plan, Pod, Snapshot, budget};
 use serde_json::Value;
 
+use crate::sidecars::judge::is_ours as is_of_sidecars;
+
 /// What a pass has promised, from what it knew.
 pub(crate) struct Promise {
     floor: Cell<usize>,
@@ -429,9 +431,12 @@ impl Judge {
         let (Some(before), Some(after)) = (before, after) else {
             return;
         };
+        let (was, is) = (is_of_sidecars(before), is_of_sidecars(after));
+        assert!(was == is, "gate of the sidecars: not ours: {effect:?}");
         if images(before) == images(after) {
             return;
         }
+        assert!(!was, "in other hands: {effect:?}");
         if before["spec"]["readinessGates"].is_array() {
             assert!(
                 !is_ready(before),

@@ -26,7 +26,7 @@ use crate::told::Told;
 use crate::world::World;
 
 mod door;
-mod judge;
+pub(crate) mod judge;
 mod users;
 
 use judge::Judge;
@@ -38,6 +38,8 @@ pub(crate) struct Sidecars {
     rng: Rng,
     /// Every version of the set.
     versions: Vec<Object>,
+    /// The places of those after which it was gone.
+    gone: BTreeSet<usize>,
     /// The version that the process knows.
     known: usize,
     /// Its revisions are in a namespace of their own.
@@ -48,6 +50,8 @@ pub(crate) struct Sidecars {
     /// What is left of a pass: effects, and the sum of Pods that they may take away.
     due: Vec<Effect>,
     most: usize,
+    /// Whether the set asked in that pass to have Pods drained.
+    drains: bool,
     is_asked: bool,
     again_at: Option<Timestamp>,
     judge: Judge,
@@ -85,6 +89,7 @@ impl Sidecars {
         let mut sidecars = Self {
             rng,
             versions: vec![set::create(set)],
+            gone: BTreeSet::new(),
             known: 0,
             revisions: Server::default(),
             pods: Told::default(),
@@ -92,6 +97,7 @@ impl Sidecars {
             holds: Holds::default(),
             due: Vec::new(),
             most: 0,
+            drains: false,
             is_asked: true,
             again_at: None,
             judge: Judge::default(),
@@ -213,6 +219,13 @@ impl Sidecars {
         }
         self.is_asked = false;
         let snapshot = self.snapshot(now);
+        if self.gone.contains(&self.known) {
+            self.again_at = None;
+            let pods = snapshot.pods.iter().map(|pod| &**pod);
+            let released = planner::sidecar_set::release("log", pods, now);
+            self.due = released.into_iter().map(|(_, effect)| effect).collect();
+            return true;
+        }
         let plan = plan(&snapshot);
         plan.check().expect("the plan keeps its own budget");
         self.again_at = plan.wake_at;
@@ -222,6 +235,7 @@ impl Sidecars {
         let max = snapshot.set.update.max_unavailable;
         let matched = u32::try_from(plan.pods.len()).unwrap_or(u32::MAX);
         self.most = max.budget_of(matched, apis::int_or_percent::Round::Up) as usize;
+        self.drains = snapshot.set.update.mark_pod_not_ready;
         self.report(world, &plan);
         self.due = plan.effects.into_iter().map(|(_, effect)| effect).collect();
         self.rng.shuffle(&mut self.due);
@@ -234,7 +248,7 @@ impl Sidecars {
 
     fn report(&mut self, world: &mut World, plan: &Plan) {
         let last = self.versions.len() - 1;
-        if self.known != last {
+        if self.known != last || self.gone.contains(&last) {
             self.again(world.server.now + STALE_AGAIN);
             return;
         }
@@ -254,7 +268,7 @@ impl Sidecars {
         let mut request = effect.request();
         self.mutation.strip_sidecars(&mut request);
         let now = world.server.now;
-        if !matches!(request.resource, Resource::Pods) {
+        if !matches!(request.resource, Resource::Pods | Resource::PodsStatus) {
             self.is_asked = true;
             world.written += 1;
             // Somebody else may have been there before, or it is gone.
@@ -286,7 +300,8 @@ impl Sidecars {
                 let (Some(before), Some(after)) = (before, after) else {
                     panic!("a Pod is neither made nor removed: {effect:?}")
                 };
-                self.judge.check(&before, &after, self.most, world);
+                let promise = (self.most, self.drains);
+                self.judge.check((&before, &after), promise, world);
                 self.pods.learn(&after);
                 if fault == 1 {
                     self.holds

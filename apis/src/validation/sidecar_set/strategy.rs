@@ -48,6 +48,7 @@ impl Checks {
                 strategy.max_unavailable.as_ref(),
                 IntOrPercent::Int(1),
             ),
+            mark_pod_not_ready: strategy.mark_pod_not_ready.unwrap_or_default(),
             priority: terms::priority(
                 &mut self.errors,
                 UPDATE,

@@ -87,6 +87,24 @@ impl Both {
         SET.set(self.set.clone());
     }
 
+    fn drains(&mut self, drains: bool) {
+        self.set["spec"]["updateStrategy"]["markPodNotReady"] = drains.into();
+        let generation = self.set["metadata"]["generation"].as_i64().unwrap() + 1;
+        self.set["metadata"]["generation"] = generation.into();
+    }
+
+    /// A pass over the CloneSet, which opens no gate that the SidecarSet closed.
+    fn reconcile_shop(&mut self) -> usize {
+        let before = self.shop.server.pods.clone();
+        let written = self.shop.reconcile();
+        for (name, pod) in &self.shop.server.pods {
+            let before = before.get(name).map(|pod| closer(pod));
+            let was_ours = before == Some(Some(names::REASON_START_SIDECAR_UPDATE));
+            assert!(!was_ours || closer(pod).is_some(), "opened: {pod:?}");
+        }
+        written
+    }
+
     fn plan(&self) -> Plan {
         let is_of_set = |r: &&Object| r["metadata"]["labels"][names::SIDECAR_SET_LABEL] == "log";
         let revisions = self.shop.server.revisions.values().filter(is_of_set);
@@ -123,8 +141,12 @@ impl Both {
                 Err(refused) => assert!(!refused.is_fault(), "{refused:?}: {effect:?}"),
                 Ok(answer) => {
                     written += 1;
-                    if let (Effect::PatchPod { .. }, Some(before)) = (effect, &before) {
-                        assert_not_busy(before);
+                    if let Some(before) = before.filter(|_| effect.uid().is_some()) {
+                        assert_not_busy(&before);
+                        let drains = self.set["spec"]["updateStrategy"]["markPodNotReady"] == true;
+                        let patches =
+                            matches!(effect, Effect::PatchPod { images, .. } if !images.is_empty());
+                        assert!(!(drains && patches && is_ready(&before)), "{before:?}");
                         self.view.insert(name, answer.unwrap());
                     }
                 }
@@ -154,7 +176,7 @@ impl Both {
         for _ in 0..500 {
             self.shop.tick();
             self.shop.observe();
-            let mut wrote = self.shop.reconcile();
+            let mut wrote = self.reconcile_shop();
             self.view = self.shop.server.pods.clone();
             wrote += self.reconcile();
             let moved = self.kubelets();
@@ -182,17 +204,26 @@ impl Both {
 
 /// Its workload is not in the middle of anything with it, whatever the controller's view was.
 fn assert_not_busy(pod: &Value) {
+    let closer = closer(pod);
+    let ours = [None, Some(names::REASON_START_SIDECAR_UPDATE)];
+    assert!(ours.contains(&closer), "{pod:#}");
+}
+
+/// The reason of a gate that is not open.
+fn closer(pod: &Value) -> Option<&str> {
     let conditions = pod["status"]["conditions"].as_array().unwrap();
     let gate = conditions
         .iter()
         .find(|c| c["type"] == names::IN_PLACE_READY_CONDITION);
-    assert_eq!(gate.unwrap()["status"], "True", "{pod:#}");
+    let gate = gate.filter(|gate| gate["status"] != "True")?;
+    Some(gate["reason"].as_str().unwrap_or("not open"))
 }
 
 #[derive(Clone, Debug)]
 enum Event {
     Web(&'static str),
     Agent(&'static str),
+    Drains(bool),
     Kubelet(usize),
     Kubelets,
     CloneSet,
@@ -208,6 +239,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
         1 => web.prop_map(Event::Web),
         1 => agent.prop_map(Event::Agent),
+        1 => any::<bool>().prop_map(Event::Drains),
         4 => (0..9usize).prop_map(Event::Kubelet),
         2 => Just(Event::Kubelets),
         4 => Just(Event::CloneSet),
@@ -223,6 +255,7 @@ fn play(both: &mut Both, event: &Event) {
     match event {
         Event::Web(image) => both.shop.set_image(image),
         Event::Agent(image) => both.agent(image),
+        Event::Drains(drains) => both.drains(*drains),
         Event::Kubelet(n) => {
             let names: Vec<String> = both.shop.server.pods.keys().cloned().collect();
             let name = &names[n % names.len()];
@@ -232,7 +265,7 @@ fn play(both: &mut Both, event: &Event) {
             both.shop.kubelet.sync(&mut both.shop.server, name);
         }
         Event::Kubelets => drop(both.kubelets()),
-        Event::CloneSet => drop(both.shop.reconcile()),
+        Event::CloneSet => drop(both.reconcile_shop()),
         Event::SidecarSet => drop(both.reconcile()),
         Event::CloneSetSees => both.shop.observe(),
         Event::SidecarSetSees => both.view = both.shop.server.pods.clone(),
@@ -269,18 +302,28 @@ proptest! {
 /// Each looks before it acts, so one budget is as good as both of them.
 #[test]
 fn as_long_as_they_see_what_there_is_no_more_pods_are_down_than_one_of_them_may_take() {
-    let mut both = Both::running(4);
-    both.shop.set_image("web:2");
-    both.agent("agent:2");
-    for _ in 0..200 {
-        both.shop.tick();
-        both.shop.observe();
-        both.shop.reconcile();
-        both.view = both.shop.server.pods.clone();
-        both.reconcile();
-        both.kubelets();
-        assert!(both.down() <= 1, "{} Pods are down", both.down());
+    for drains in [false, true] {
+        let mut both = Both::running(4);
+        both.drains(drains);
+        both.roll_out();
     }
-    let wanted = ("web:2".to_owned(), "agent:2".to_owned());
-    assert_eq!(both.images(), vec![wanted; 4]);
+}
+
+impl Both {
+    fn roll_out(&mut self) {
+        let both = self;
+        both.shop.set_image("web:2");
+        both.agent("agent:2");
+        for _ in 0..200 {
+            both.shop.tick();
+            both.shop.observe();
+            both.shop.reconcile();
+            both.view = both.shop.server.pods.clone();
+            both.reconcile();
+            both.kubelets();
+            assert!(both.down() <= 1, "{} Pods are down", both.down());
+        }
+        let wanted = ("web:2".to_owned(), "agent:2".to_owned());
+        assert_eq!(both.images(), vec![wanted; 4]);
+    }
 }

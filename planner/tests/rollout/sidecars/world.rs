@@ -85,6 +85,41 @@ impl World {
         self.server.perform(&request).unwrap();
     }
 
+    /// Pods with a gate that their workload has opened.
+    pub(crate) fn gated(count: usize, spec: &Value) -> Self {
+        let mut world = Self::empty(spec);
+        for n in 0..count {
+            let name = format!("web-{n:02}");
+            world.add(&name, |pod| {
+                let gate = json!({"conditionType": names::IN_PLACE_READY_CONDITION});
+                pod["spec"]["readinessGates"] = json!([gate]);
+            });
+            world.settle();
+            world.gate(&name, "True");
+        }
+        world.settle();
+        world.writes.clear();
+        world.fewest = count;
+        world
+    }
+
+    /// Sets the gate of a Pod as its workload does.
+    pub(crate) fn gate(&mut self, name: &str, status: &str) {
+        let mut pod = (*self.server.pods[name]).clone();
+        let gate = json!({"type": names::IN_PLACE_READY_CONDITION, "status": status,
+            "reason": names::REASON_START_UPDATE, "lastTransitionTime": "2026-03-01T12:00:00Z"});
+        model::server::merge_condition(&mut pod, &gate);
+        self.server.write_status(name, pod);
+    }
+
+    /// The condition of the gate of a Pod.
+    pub(crate) fn gate_of(&self, name: &str) -> &Value {
+        let conditions = &self.server.pods[name]["status"]["conditions"];
+        let mut all = conditions.as_array().unwrap().iter();
+        all.find(|c| c["type"] == names::IN_PLACE_READY_CONDITION)
+            .unwrap()
+    }
+
     pub(crate) fn pod(&self, name: &str) -> Value {
         let set = self.valid();
         let mut app = vec![json!({"name": "main", "image": "web:1"})];
@@ -199,7 +234,8 @@ impl World {
         for (namespace, effect) in &plan.effects {
             self.server.perform(&effect.request()).unwrap();
             written += 1;
-            if let Effect::PatchPod { .. } = effect {
+            if let Effect::PatchPod { .. } | Effect::Drain { .. } | Effect::OpenGate { .. } = effect
+            {
                 assert_eq!(namespace, "shop");
                 *self.writes.entry(effect.name().to_owned()).or_default() += 1;
             } else {

@@ -18,6 +18,9 @@ impl Sidecars {
         }
         let last = self.versions.len() - 1;
         let known = last.saturating_sub(self.rng.usize(..2));
+        if self.gone.contains(&known) {
+            return None;
+        }
         let set = decode(&self.versions[known]);
         let set = Prepared::new(set, &[]).expect("the simulation writes sound sets");
         let index: SetIndex = [set].into_iter().collect();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::hooks;
-use model::watchdog::{condition, is_active, serves};
+use model::watchdog::{condition, is_active, is_ready, serves};
 use serde_json::Value;
 
 use super::{AGENT, find};
@@ -18,18 +18,35 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    /// Judges a write that the server has just made. So many Pods may be away by our doing.
-    pub(super) fn check(&mut self, before: &Value, after: &Value, most: usize, world: &World) {
+    /// Judges a write that the server has just made. So many Pods may be away by our doing, and the
+    /// set asks for a drain or not.
+    pub(super) fn check(
+        &mut self,
+        (before, after): (&Value, &Value),
+        (most, drains): (usize, bool),
+        world: &World,
+    ) {
         let changed = changed(before, after);
         assert!(
             changed.iter().all(|name| *name == AGENT),
             "not ours: {changed:?} of {before}"
         );
         self.come_back(world);
-        if changed.is_empty() {
+        let closes = !is_shut(before) && is_shut(after);
+        let opens = is_shut(before) && !is_shut(after);
+        assert!(
+            !opens || is_ours(before),
+            "gate of another: opened: {before}"
+        );
+        if changed.is_empty() && !closes {
             return;
         }
         check_alone(before);
+        let has_gate = before["spec"]["readinessGates"].is_array();
+        assert!(
+            changed.is_empty() || !drains || !has_gate || !is_ready(before),
+            "traffic on a restart of sidecars: {before}"
+        );
         // One that is away already is no further loss.
         if self.away.contains_key(uid(before)) {
             return;
@@ -77,7 +94,7 @@ fn check_alone(before: &Value) {
     let gates = &before["spec"]["readinessGates"];
     let gate = condition(before, "InPlaceUpdateReady");
     assert!(
-        gates.is_null() || gate == "True",
+        gates.is_null() || gate == "True" || is_ours(before),
         "not alone: the gate is {gate}: {before}"
     );
     let state = hooks::label(before);
@@ -91,6 +108,22 @@ fn check_alone(before: &Value) {
         seen.is_null() || seen == meta,
         "not alone: the kubelet has seen {seen}: {before}"
     );
+}
+
+fn gate(pod: &Value) -> &Value {
+    let conditions = pod["status"]["conditions"].as_array();
+    let mut all = conditions.into_iter().flatten();
+    all.find(|c| c["type"] == "InPlaceUpdateReady")
+        .unwrap_or(&Value::Null)
+}
+
+fn is_shut(pod: &Value) -> bool {
+    gate(pod)["status"] == "False"
+}
+
+/// The set has taken it out of its Services.
+pub(crate) fn is_ours(pod: &Value) -> bool {
+    is_shut(pod) && gate(pod)["message"] == "SidecarSet log"
 }
 
 fn status(pod: &Value) -> &Value {
