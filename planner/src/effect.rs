@@ -229,7 +229,7 @@ pub enum Effect {
         /// When.
         at: Timestamp,
         /// What was looked at; None for a new Pod, which has no such condition yet.
-        judged: Option<Judged>,
+        judged: Option<Box<Judged>>,
         /// What the Pod is from now on, where that changes: written along.
         state: Option<State>,
         /// Open OpenKruise's gate as well, which nobody else is there to open.
@@ -253,17 +253,17 @@ pub struct Judged {
 
 impl Judged {
     /// What the opening of the gate of `pod` looks at, where there is a condition for it.
-    pub(crate) fn of(pod: &Pod, owner: Option<Op>) -> Option<Self> {
+    pub(crate) fn of(pod: &Pod, owner: Option<Op>) -> Option<Box<Self>> {
         let (index, gate) = pod.condition(names::IN_PLACE_READY_CONDITION)?;
         let words = [gate.reason.as_deref(), gate.message.as_deref()];
         let closer = condition_words(index).into_iter().zip(words);
         let closer = closer.filter_map(|(path, word)| Some(Op::test(path, word?)));
-        Some(Self {
+        Some(Box::new(Self {
             index,
             generation: pod.generation(),
             closer: closer.collect(),
             owner,
-        })
+        }))
     }
 }
 

@@ -232,6 +232,7 @@ impl Reason {
 }
 
 impl fmt::Display for Reason {
+    #[allow(clippy::too_many_lines, reason = "one arm per reason")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UpToDate => f.write_str("is up to date"),

@@ -70,10 +70,12 @@ pub(crate) fn patch_pod(
 /// patch then, or traffic would meet a restarting container.
 pub(super) fn test_out_of_service(pod: &Pod) -> Vec<Op> {
     let conditions: &[&'static str] = match pod.gate() {
-        Gate::Closed { .. } => &[names::IN_PLACE_READY_CONDITION, names::READY_CONDITION],
         // Without a gate there is nothing to drain; the budget alone protects the Pod.
         Gate::Missing => &[],
-        Gate::Unset | Gate::Open => &[names::READY_CONDITION],
+        // A SidecarSet may have closed one that was open: then the Pod is in its hands.
+        Gate::Closed { .. } | Gate::Unset | Gate::Open => {
+            &[names::IN_PLACE_READY_CONDITION, names::READY_CONDITION]
+        }
     };
     let mut tests = Vec::new();
     for name in conditions {

@@ -173,13 +173,13 @@ fn a_pod_that_was_taken_out_is_let_in_when_nothing_more_is_wanted_of_it() {
     let edits: [(&str, Edit); 6] = [
         ("the image was taken back", |w| w.set_image("agent:1")),
         ("paused", |w| {
-            w.edit(|s| s["updateStrategy"]["paused"] = true.into())
+            w.edit(|s| s["updateStrategy"]["paused"] = true.into());
         }),
         ("NotUpdate", |w| {
-            w.edit(|s| s["updateStrategy"]["type"] = "NotUpdate".into())
+            w.edit(|s| s["updateStrategy"]["type"] = "NotUpdate".into());
         }),
         ("partition", |w| {
-            w.edit(|s| s["updateStrategy"]["partition"] = 1.into())
+            w.edit(|s| s["updateStrategy"]["partition"] = 1.into());
         }),
         ("other containers", |w| {
             w.edit(|s| s["containers"][0]["command"] = json!(["log"]));
@@ -347,28 +347,38 @@ fn its_workload_leaves_a_pod_alone_that_a_set_took_out() {
     );
 }
 
-/// From an old view: it closed the gate itself, and opened it again since.
+/// From an old view: it closed the gate itself and opened it again since, or it saw the Pod not
+/// ready behind an open gate.
 #[test]
 fn nor_does_its_workload_patch_a_pod_that_a_set_took_out_since() {
-    let rolling = json!({"podUpdatePolicy": "InPlaceIfPossible", "maxUnavailable": 1});
-    let mut shop = model::world::World::running(1, &rolling);
-    shop.set_image("web:2");
-    let mut effects = Vec::new();
-    for _ in 0..10 {
-        shop.observe();
-        effects = shop.plan().effects;
-        if matches!(effects[..], [Effect::PatchPod { .. }]) {
-            break;
+    for is_broken in [false, true] {
+        let rolling = json!({"podUpdatePolicy": "InPlaceIfPossible", "maxUnavailable": 1});
+        let mut shop = model::world::World::running(1, &rolling);
+        if is_broken {
+            let name = shop.server.pods.keys().next().unwrap().clone();
+            shop.kubelet.broken.insert(name.clone());
+            shop.set_image("web:bad");
+            shop.settle();
         }
-        shop.reconcile();
-        shop.kubelet_round();
+        shop.set_image("web:2");
+        let mut effects = Vec::new();
+        for _ in 0..10 {
+            shop.observe();
+            effects = shop.plan().effects;
+            if matches!(effects[..], [Effect::PatchPod { .. }]) {
+                break;
+            }
+            shop.reconcile();
+            shop.kubelet_round();
+        }
+        let name = effects[0].name();
+        let mut pod = (*shop.server.pods[name]).clone();
+        let gate = json!({"type": "InPlaceUpdateReady", "status": "False",
+            "reason": REASON_START_SIDECAR_UPDATE, "message": "SidecarSet log"});
+        model::server::merge_condition(&mut pod, &gate);
+        shop.server.write_status(name, pod);
+        let answer = shop.server.perform(&effects[0].request());
+        let refused = Err(model::server::Refused::TestFailed);
+        assert_eq!(answer, refused, "{is_broken}");
     }
-    let name = effects[0].name();
-    let mut pod = (*shop.server.pods[name]).clone();
-    let gate = json!({"type": "InPlaceUpdateReady", "status": "False",
-        "reason": REASON_START_SIDECAR_UPDATE, "message": "SidecarSet log"});
-    model::server::merge_condition(&mut pod, &gate);
-    shop.server.write_status(name, pod);
-    let answer = shop.server.perform(&effects[0].request());
-    assert_eq!(answer, Err(model::server::Refused::TestFailed));
 }
