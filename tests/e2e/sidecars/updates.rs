@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use apis::SidecarSet;
 use futures::StreamExt;
-use harness::shop::{SET, container, identities, image, spec};
+use harness::shop::{SET, container, identities, image, is_ready, spec};
 use harness::{Shop, Stage, eventually};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -141,6 +141,64 @@ async fn canaries(shop: &Shop, sets: &Api<SidecarSet>) {
     counts(sets, name, 5, 5).await;
 }
 
+/// The condition of the gate and that of readiness.
+fn gate_and_ready(pod: &Pod) -> (Option<String>, bool) {
+    let conditions = pod.status.clone().unwrap_or_default().conditions;
+    let mut all = conditions.into_iter().flatten();
+    let gate = all.find(|c| c.type_ == "InPlaceUpdateReady");
+    (gate.and_then(|gate| gate.message), is_ready(pod))
+}
+
+/// Pods of the CloneSet leave their Services before their sidecar restarts: nobody ever sees one that is
+/// Ready with a container that is not the image's any more. Those of others have no gate.
+async fn drained(shop: &Shop, sets: &Api<SidecarSet>) {
+    let (name, old) = (&*shop.namespace, "docker.io/local/log:v1");
+    let before = all(shop).await;
+    let ids: BTreeMap<String, Option<String>> = before
+        .iter()
+        .map(|pod| (pod.name_any(), container(pod, "agent").container_id))
+        .collect();
+    let seen = Arc::new(Mutex::new((0, 0, 0)));
+    let (counted, pods, set) = (Arc::clone(&seen), shop.pods.clone(), name.to_owned());
+    let watch = tokio::spawn(async move {
+        let config = watcher::Config::default().labels(&format!("app={SET}"));
+        let mut events = std::pin::pin!(watcher::watcher(pods, config));
+        while let Some(event) = events.next().await {
+            let Ok(Event::Apply(pod) | Event::InitApply(pod)) = event else {
+                continue;
+            };
+            let (closer, is_ready) = gate_and_ready(&pod);
+            let is_old = ids.get(&pod.name_any()) == Some(&container(&pod, "agent").container_id);
+            let mut counted = counted.lock();
+            counted.0 += 1;
+            counted.1 += usize::from(closer == Some(format!("SidecarSet {set}")));
+            counted.2 += usize::from(image(&pod, "agent") == old && is_old && is_ready);
+        }
+    });
+    eventually("the watch sees the Pods", async || {
+        (seen.lock().0 > 1)
+            .then_some(())
+            .ok_or_else(|| "not yet".to_owned())
+    })
+    .await;
+    let strategy = json!({"updateStrategy": {"markPodNotReady": true}});
+    change(sets, name, &strategy).await;
+    change(sets, name, &images(old, old)).await;
+    counts(sets, name, 5, 5).await;
+    let (events, closed, harms) = *seen.lock();
+    watch.abort();
+    assert!(
+        closed >= 2,
+        "{closed} of {events} events with a closed gate"
+    );
+    assert_eq!(harms, 0, "of {events} events");
+    let after = all(shop).await;
+    assert_eq!(identities(&after), identities(&before));
+    for pod in &after {
+        assert_eq!(gate_and_ready(pod), (None, true));
+    }
+}
+
 /// A Pod that slips in while the door is closed is counted and named.
 async fn slips_in(stage: &Stage, shop: &Shop, sets: &Api<SidecarSet>) {
     let name = &*shop.namespace;
@@ -213,6 +271,7 @@ async fn sidecars_change_in_place_in_pods_of_every_workload() {
     assert_eq!(identities(&after), identities(&before));
     assert!(after.iter().all(|pod| image(pod, "agent") == NEW_LOG));
 
+    drained(&shop, &sets).await;
     slips_in(stage, &shop, &sets).await;
     let delete = ["delete", "sidecarset", &name];
     stage.cluster.kubectl(&delete).expect("a deleted set");
