@@ -14,6 +14,15 @@ pub struct Trouble {
     pub message: String,
 }
 
+/// A claim that a Pod cannot start without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostClaim {
+    /// Which.
+    pub claim: String,
+    /// Why it could not be made again, if that was tried.
+    pub error: Option<String>,
+}
+
 /// Why a Pod is not at its target, or that it is. There is one for each of thousands of Pods, so it
 /// is small, and costs little to repeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,12 +91,7 @@ pub enum Reason {
     /// Out of its Services until the grace period is over.
     WaitingGrace,
     /// A claim of its own is gone, so it cannot start.
-    WaitingClaim {
-        /// Which.
-        claim: Arc<str>,
-        /// Why it could not be made again, if that was tried.
-        error: Option<Arc<str>>,
-    },
+    WaitingClaim(Box<LostClaim>),
     /// Patched; the kubelet has not seen it yet.
     WaitingKubelet,
     /// The kubelet is restarting what changed.
@@ -148,7 +152,7 @@ impl Reason {
             Self::ResizeInfeasible { .. } => "ResizeInfeasible",
             Self::Draining => "Draining",
             Self::WaitingGrace => "WaitingGrace",
-            Self::WaitingClaim { .. } => "WaitingClaim",
+            Self::WaitingClaim(_) => "WaitingClaim",
             Self::WaitingKubelet => "WaitingKubelet",
             Self::Patched => "Patched",
             Self::ImagePull(_) => "ImagePull",
@@ -218,7 +222,7 @@ impl Reason {
             | Self::ResizeDeferred { .. }
             | Self::Draining
             | Self::WaitingGrace
-            | Self::WaitingClaim { .. }
+            | Self::WaitingClaim(_)
             | Self::WaitingKubelet
             | Self::Patched
             | Self::StartBackOff(_)
@@ -278,7 +282,7 @@ impl fmt::Display for Reason {
             }
             Self::Draining => f.write_str("is taken out of its Services before it is changed"),
             Self::WaitingGrace => f.write_str("is drained until its grace period is over"),
-            Self::WaitingClaim { claim, error } => missing(f, claim, error.as_deref()),
+            Self::WaitingClaim(lost) => missing(f, &lost.claim, lost.error.as_deref()),
             Self::WaitingKubelet => f.write_str("is patched, the kubelet has not seen it yet"),
             Self::Patched => f.write_str("the kubelet is restarting what changed"),
             Self::StartBackOff(trouble) => {

@@ -147,7 +147,7 @@ fn reasons(pods: &[PodView<'_>]) -> Vec<ReasonCount> {
             continue;
         };
         *count += 1;
-        if p.reason.needs_a_person() && p.pod.name() < first.pod.name() {
+        if p.place < first.place {
             *first = p;
         }
     }

@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 use crate::cpu_time::CpuTime;
 use crate::world::{Shape, World};
 
+#[global_allocator]
+static THE_MANAGERS: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PODS: usize = 5_000;
 /// A smaller set, for what a decision grows by.
 const FEWER: usize = 1_000;

@@ -10,7 +10,7 @@ use super::create::{claim_body, claim_name};
 use super::{Context, Fate, PodView};
 use crate::claim::held_as;
 use crate::effect::Effect;
-use crate::reason::Reason;
+use crate::reason::{LostClaim, Reason};
 
 impl Context<'_> {
     /// Makes claims again without which Pods that stay cannot start. A claim of that name, whosever
@@ -53,10 +53,10 @@ impl Context<'_> {
                         body: claim_body(s, template, id),
                     });
                 }
-                self.pods[index].reason = Reason::WaitingClaim {
-                    claim: name.into(),
-                    error: error.map(|error| error.as_str().into()),
-                };
+                self.pods[index].reason = Reason::WaitingClaim(Box::new(LostClaim {
+                    claim: name.to_owned(),
+                    error: error.cloned(),
+                }));
             }
         }
     }

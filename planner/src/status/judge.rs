@@ -19,7 +19,8 @@ pub(super) fn judge(s: &Snapshot, goal: &Goal, pods: &[PodView<'_>], counts: &Co
     }
     let first = |holds: fn(&Reason) -> bool| {
         let pods = pods.iter().filter(|p| p.is_active() && holds(&p.reason));
-        pods.min_by_key(|p| p.pod.name())
+        // The Pods of a snapshot are in the order of their names, which are all over memory.
+        pods.min_by_key(|p| p.place)
     };
     if let Some(p) = first(Reason::needs_a_person) {
         return Judgement::stalled(p.reason.as_str(), sentence(p));

@@ -108,10 +108,10 @@ fn a_claim_that_is_refused_is_the_reason_of_its_pod_alone() {
     world.held.insert(claim::held_as(&name), error.into());
     let plan = world.plan();
     assert_eq!(plan.effects, []);
-    let Reason::WaitingClaim { error: said, .. } = &plan.pods[0].1 else {
+    let Reason::WaitingClaim(lost) = &plan.pods[0].1 else {
         panic!("{:?}", plan.pods);
     };
-    assert_eq!(said.as_deref(), Some(error));
+    assert_eq!(lost.error.as_deref(), Some(error));
     world.edit("replicas", |spec| spec["replicas"] = 3.into());
     let plan = world.plan();
     assert!(matches!(

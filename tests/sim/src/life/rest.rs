@@ -91,7 +91,7 @@ impl Life<'_> {
                         | Reason::WaitingGrace
                         | Reason::WaitingKubelet
                         | Reason::Resizing
-                        | Reason::WaitingClaim { .. }
+                        | Reason::WaitingClaim(_)
                         | Reason::BackingOff { .. }
                 );
             assert!(!is_under_way, "end: stays {reason} without an owner: {pod}");
