@@ -51,12 +51,12 @@ const GRACE_SECONDS: i64 = 30;
 /// From when on `pod`, whose containers are awaited, is taken for one that the kubelet has left
 /// alone. An image that somebody put there by hand, that the kubelet saw, and that was taken back
 /// may have restarted the container, or not: nothing says which of the two it was started with. But
-/// where it serves, and the runtime reports the very image that the spec names, and the kubelet has
-/// had the time to stop it, then it is not going to.
+/// where it serves, and the kubelet has had the time to stop it, then it is not going to.
 ///
 /// None while it may still be stopped. Time counts from when the kubelet is known to have seen the
 /// spec: a Pod with a gate is Ready only after that. A kubelet before 1.34 never says so, and then
-/// the Pod is not let in either; there it counts from the patch.
+/// the Pod is not let in either; there it counts from the patch, and the runtime has to report the
+/// very image that the spec names.
 pub(crate) fn kept_from(pod: &Pod) -> Option<Timestamp> {
     let seen_since = match (pod.status.observed_generation, pod.gate()) {
         (_, Gate::Missing) => return None,
@@ -72,7 +72,8 @@ pub(crate) fn kept_from(pod: &Pod) -> Option<Timestamp> {
     };
     let serves = |name: &String| {
         let status = pod.container_status(name);
-        status.is_some_and(|status| status.ready && image_is_reported(pod, name, status))
+        let is_told = |status| seen_since.is_some() || image_is_reported(pod, name, status);
+        status.is_some_and(|status| status.ready && is_told(status))
     };
     if !state.resizes.is_empty() || !state.last.keys().all(serves) {
         return None;

@@ -317,3 +317,37 @@ fn an_edit_that_a_kubelet_saw_is_waited_for_no_longer_than_a_restart_takes() {
         assert!(world.is_ready());
     }
 }
+
+/// The same where the runtime reports another tag of the image's digest, as it does for as long as
+/// the container runs. Bug: the Pod was `Patched` until its next update.
+#[test]
+fn an_edit_that_a_kubelet_saw_is_not_waited_for_because_of_another_tag() {
+    let mut world = World::new(1, &in_place("InPlaceIfPossible"));
+    world.reconcile();
+    world.reconcile();
+    // The Pod starts, and starts anew, while the controller does not let it in.
+    while world.kubelet_round() {}
+    world.observe();
+    world.set_image("web:1-again");
+    while world.images() != ["web:1-again"] {
+        assert!(world.reconcile() > 0, "{:?}", reasons(&world));
+    }
+    while world.kubelet_round() {}
+    let name = names(&world).remove(0);
+    let restarts_before = restarts(&world);
+    world.hand_edit(&name, "web:mine");
+    world.kubelet_round();
+    world.observe();
+    while world.images() != ["web:1-again"] {
+        assert!(world.reconcile() > 0, "{:?}", reasons(&world));
+        world.observe();
+    }
+    while world.reconcile() > 0 || world.kubelet_round() {
+        world.observe();
+    }
+    assert_eq!(reasons(&world), ["Patched"]);
+    world.settle();
+    assert_eq!(restarts(&world), restarts_before);
+    assert!(world.is_ready());
+    assert_eq!(reasons(&world), ["UpToDate"]);
+}

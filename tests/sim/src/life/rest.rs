@@ -81,9 +81,12 @@ impl Life<'_> {
             if is_active(pod) && hooks::is_waited_for(&lifecycle, pod) {
                 assert_eq!(reason.as_str(), "WaitingHook", "end: {reason} of {pod}");
             }
-            // Of two tags of one digest the runtime reports one, so that nobody knows which of them a
-            // container was started with that may have been left alone.
-            let is_kept = *reason == Reason::Patched && !model::kubelet::is_retagged(pod);
+            // Of two tags of one digest the runtime reports one. Where the kubelet does not say what it
+            // has seen, nobody knows which of them a container was started with that may have been
+            // left alone.
+            let is_silent = pod["status"]["observedGeneration"].is_null();
+            let is_untold = is_silent && model::kubelet::is_retagged(pod);
+            let is_kept = *reason == Reason::Patched && !is_untold;
             let is_under_way = is_kept
                 || matches!(
                     reason,
