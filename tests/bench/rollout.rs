@@ -27,12 +27,17 @@ const IMAGES: [&str; 3] = [
 ];
 /// Tried for the ceiling.
 const DRIVERS: [usize; 3] = [8, 16, 32];
+/// Pods to warm up with.
+const FEW: i32 = 10;
 /// For how long things may calm down, and for how long a settled set is watched.
 pub(crate) const CALM: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(30);
 
 /// What creating cost, and doing nothing before and after.
 struct Rest {
+    /// Memory of a manager that has never had anything to do.
+    started_mb: f64,
+    /// Memory of one that has nothing to do any more.
     idle_mb: f64,
     create_s: f64,
     create_cpu_s: f64,
@@ -61,6 +66,8 @@ pub(crate) async fn run(cluster: &Cluster, binary: &Path, count: u32) -> Result<
     let ceilings = ceilings(client, count).await?;
     let Stage { client, manager } = stage::set(cluster, binary).await?;
     tokio::time::sleep(CALM).await;
+    let started_mb = manager.process.rss_mb()?;
+    warm_up(client.clone(), &manager).await?;
     let idle_mb = manager.process.rss_mb()?;
 
     let shop = Shop::open(client, "bench").await;
@@ -78,6 +85,7 @@ pub(crate) async fn run(cluster: &Cluster, binary: &Path, count: u32) -> Result<
     }
     let (idle_writes, idle_cpu_s) = idle(cluster, &shop, &manager).await?;
     let rest = Rest {
+        started_mb,
         idle_mb,
         create_s,
         create_cpu_s,
@@ -86,6 +94,20 @@ pub(crate) async fn run(cluster: &Cluster, binary: &Path, count: u32) -> Result<
         idle_cpu_s,
     };
     report(count, &manager, &ceilings, &updates, &rest)
+}
+
+/// A set of few Pods comes, is updated and goes: the manager's own code is in memory after that, and
+/// is not counted for the Pods that are measured.
+async fn warm_up(client: kube::Client, manager: &Manager) -> Result<()> {
+    let shop = Shop::open(client, "bench-warm").await;
+    let set = Set::new(&shop, manager, FEW);
+    set.create(&pod(), &json!("100%")).await?;
+    let generation = set.image(IMAGES[0]).await?;
+    set.settled(generation).await?;
+    set.delete().await?;
+    shop.close().await;
+    tokio::time::sleep(CALM).await;
+    Ok(())
 }
 
 /// The Pod of both sides.
@@ -175,6 +197,7 @@ fn report(
     table.row("writes_per_pod", mean(Update::writes) / pods, 2, Goal::None);
     table.count("events", events, Goal::None);
     table.count("uids_kept", kept, Goal::AtLeast(pods));
+    table.row("rss_started_mb", rest.started_mb, 1, Goal::None);
     table.row("rss_idle_mb", rest.idle_mb, 1, Goal::None);
     let rss_mb = manager.process.rss_mb()?;
     let kb_per_pod = (rss_mb - rest.idle_mb) * 1024.0 / pods;
