@@ -197,6 +197,21 @@ pub struct InjectionStrategy {
     /// New Pods are given an older revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<InjectRevision>,
+    /// What becomes of Pods that were made without the containers, while no webhook could be reached:
+    /// Retain (default) or Recreate, which deletes those that have a controller, within
+    /// `updateStrategy.maxUnavailable`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uninjected_pod_policy: Option<UninjectedPodPolicy>,
+}
+
+/// What becomes of Pods that were made without the containers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum UninjectedPodPolicy {
+    /// They stay.
+    #[default]
+    Retain,
+    /// They are deleted, and whoever owns them makes others.
+    Recreate,
 }
 
 /// `spec.injectionStrategy.revision`.

@@ -10,8 +10,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ObjectReference};
 use kube::Resource;
 use kube::core::DeserializeGuard;
 use parking_lot::Mutex;
-use planner::Pod;
-use planner::sidecar_set::{self as planner_of, Revision};
+use planner::sidecar_set::{self as planner_of, Memo, Plan, Revision, Snapshot};
+use planner::{DisruptionBudget, Pod, Reason};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,7 @@ pub(crate) struct Parts {
     pub(crate) sets: Arc<Cache<CachedSet>>,
     pub(crate) pods: Arc<Cache<Pod>>,
     pub(crate) namespaces: Arc<Cache<Namespace>>,
+    pub(crate) disruption_budgets: Arc<Cache<DisruptionBudget>>,
     pub(crate) revisions: Arc<Cache<Revision>>,
     /// The ConfigMap that holds the white list.
     pub(crate) white_list: Arc<Cache<ConfigMap>>,
@@ -66,6 +67,10 @@ pub(crate) struct Controller {
     seen: Mutex<HashMap<Box<str>, i64>>,
     /// Sets by UID: owner references name UIDs.
     by_uid: Mutex<HashMap<String, Key>>,
+    /// What was decided last about each set.
+    memos: Mutex<HashMap<Key, Memo>>,
+    /// Sets of which Pods may wait for a PodDisruptionBudget.
+    limited: Mutex<BTreeSet<Key>>,
     /// Sets, or the labels of namespaces, changed.
     changed: Notify,
 }
@@ -91,6 +96,8 @@ impl Controller {
             injected: Mutex::default(),
             seen: Mutex::default(),
             by_uid: Mutex::default(),
+            memos: Mutex::default(),
+            limited: Mutex::default(),
             changed: Notify::new(),
         });
         let of = Arc::clone(&this);
@@ -100,6 +107,9 @@ impl Controller {
         let of = Arc::clone(&this);
         let namespaces = &this.parts.namespaces;
         namespaces.subscribe(move |_| of.changed.notify_one());
+        let of = Arc::clone(&this);
+        let budgets = &this.parts.disruption_budgets;
+        budgets.subscribe(move |_| of.on_disruption_budget());
         let of = Arc::clone(&this);
         let revisions = &this.parts.revisions;
         revisions.subscribe(move |change| of.on_revision(change));
@@ -126,10 +136,20 @@ impl Controller {
         while tasks.join_next().await.is_some() {}
     }
 
+    /// Decides by what was decided last. Nobody else decides about the set meanwhile.
+    fn plan(&self, key: &Key, snapshot: &Snapshot) -> Arc<Plan> {
+        let mut memo = self.memos.lock().remove(key).unwrap_or_default();
+        let plan = memo.plan(snapshot);
+        self.memos.lock().insert(key.clone(), memo);
+        plan
+    }
+
     fn forget(&self, key: &Key) {
         self.holds.lock().forget(key);
         self.reporter.forget(key);
         self.told.lock().remove(key);
+        self.memos.lock().remove(key);
+        self.limited.lock().remove(key);
         self.parts.metrics.forget_set("", &key.name);
     }
 }
@@ -157,6 +177,8 @@ impl Reconciler for Controller {
             }
             return (pass.unwrap_or(Pass::Settled(None)), Duration::ZERO);
         };
+        // Before anything is read: what changes after that asks for another pass.
+        self.limited.lock().insert(key.clone());
         let started = Instant::now();
         let object = set.0.as_ref().ok();
         let old = object.and_then(|set| set.status.clone());
@@ -180,13 +202,17 @@ impl Reconciler for Controller {
                 return (pass, thought);
             }
         };
-        let plan = planner_of::plan(&snapshot);
+        let plan = self.plan(key, &snapshot);
+        let waits = |reason: &Reason| matches!(reason, Reason::WaitingDisruptionBudget { .. });
+        if !plan.pods.iter().any(|(_, reason)| waits(reason)) {
+            self.limited.lock().remove(key);
+        }
         let thought = started.elapsed();
         if let Err(error) = plan.check() {
             tracing::error!(%key, %error, "the planner broke its budget: this is a bug");
             return (Pass::Failed, thought);
         }
-        let pass = self.carry_out(key, (&set, &old), &snapshot, plan).await;
+        let pass = self.carry_out(key, (&set, &old), &snapshot, &plan).await;
         (pass, thought)
     }
 }

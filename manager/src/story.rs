@@ -125,6 +125,24 @@ pub(crate) fn of_sidecars(
             },
             _,
         ) => (revision, images),
+        (Effect::DeletePod { why, .. }, done) => {
+            let (tone, reason, text) = match done {
+                Done::Failed(error) => {
+                    let text = format!("deleted: {why}: {error}");
+                    (Tone::Warning, "FailedDelete", text)
+                }
+                Done::Written | Done::Stale => {
+                    (Tone::Normal, "SuccessfulDelete", format!("deleted: {why}"))
+                }
+            };
+            return Some(Note {
+                about: about.clone(),
+                tone,
+                reason,
+                text,
+                pod: Some(format!("{namespace}/{}", effect.name())),
+            });
+        }
         (_, Done::Written) => return None,
         (Effect::Drain { .. } | Effect::OpenGate { .. }, Done::Failed(error)) => {
             return Some(Note {

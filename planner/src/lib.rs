@@ -10,6 +10,7 @@
 pub mod budget;
 pub mod claim;
 pub mod clone_set;
+pub mod disruption_budget;
 pub mod effect;
 pub mod findings;
 pub mod in_place;
@@ -30,6 +31,7 @@ pub mod template;
 pub mod warm;
 
 pub use claim::Claim;
+pub use disruption_budget::DisruptionBudget;
 pub use effect::Effect;
 pub use findings::Findings;
 pub use memo::Memo;

@@ -38,6 +38,11 @@ pub enum Reason {
         /// How many may be.
         max: u32,
     },
+    /// A PodDisruptionBudget does not allow that it becomes unavailable.
+    WaitingDisruptionBudget {
+        /// Which.
+        budget: Arc<str>,
+    },
     /// `spec.updateStrategy.rollingUpdate.paused`.
     Paused,
     /// `spec.updateStrategy.type: OnDelete`.
@@ -135,6 +140,7 @@ impl Reason {
             Self::UpToDate => "UpToDate",
             Self::WaitingPartition => "WaitingPartition",
             Self::WaitingBudget { .. } => "WaitingBudget",
+            Self::WaitingDisruptionBudget { .. } => "WaitingDisruptionBudget",
             Self::Paused => "Paused",
             Self::OnDelete => "OnDelete",
             Self::RolledBack => "RolledBack",
@@ -207,6 +213,7 @@ impl Reason {
             Self::UpToDate
             | Self::WaitingPartition
             | Self::WaitingBudget { .. }
+            | Self::WaitingDisruptionBudget { .. }
             | Self::Paused
             | Self::OnDelete
             | Self::RolledBack
@@ -245,6 +252,12 @@ impl fmt::Display for Reason {
                 write!(
                     f,
                     "{unavailable} Pods are unavailable and maxUnavailable is {max}"
+                )
+            }
+            Self::WaitingDisruptionBudget { budget } => {
+                write!(
+                    f,
+                    "the PodDisruptionBudget {budget} allows no disruption now"
                 )
             }
             Self::Paused => f.write_str("the rollout is paused"),

@@ -22,6 +22,9 @@ use crate::reason::Reason;
 use crate::revision::Wanted;
 
 mod gate;
+mod limits;
+mod memo;
+mod missed;
 mod patch;
 mod record;
 pub mod revision;
@@ -32,6 +35,8 @@ mod view;
 mod way;
 
 pub use gate::release;
+use limits::Limits;
+pub use memo::Memo;
 use record::Record;
 pub(crate) use record::is_settled;
 pub use revision::Revision;
@@ -42,7 +47,7 @@ use way::{Step, Way};
 
 /// Decides what to do about `s`.
 pub fn plan(s: &Snapshot) -> Plan {
-    let uninjected = uninjected(s);
+    let uninjected = missed::uninjected(s);
     let latest = match revision::wanted(s) {
         Wanted::Later => return nothing(s),
         Wanted::Is(latest) => latest,
@@ -56,6 +61,7 @@ pub fn plan(s: &Snapshot) -> Plan {
     if !s.is_deleting() {
         decision.hand_over();
         decision.update();
+        decision.recreate(&uninjected);
     }
     let Decision {
         pods,
@@ -142,29 +148,6 @@ const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 /// Nobody is asked about the Pods of this namespace, or of the manager's own.
 const SYSTEM: &str = "kube-system";
 
-/// Whether the webhook is asked about Pods like `pod`: its registration says so.
-fn is_asked_about(s: &Snapshot, pod: &Pod) -> bool {
-    ![SYSTEM, &s.revision_namespace].contains(&namespace(pod))
-        && !pod.annotations().contains_key(MIRROR_ANNOTATION)
-        && !pod.labels().contains_key(names::WARMER_LABEL)
-}
-
-/// Pods that have to do without the containers although the set was there when they were made.
-fn uninjected(s: &Snapshot) -> Vec<usize> {
-    let since = s.set.object().metadata.creation_timestamp.as_ref();
-    let is_missed = |pod: &Pod| {
-        let made = pod.metadata.creation_timestamp.as_ref();
-        let is_younger = since
-            .zip(made)
-            .is_some_and(|(since, made)| made.0 > since.0);
-        pod.is_active() && is_younger && is_asked_about(s, pod)
-    };
-    let pods = s.without.iter().enumerate();
-    pods.filter(|(_, pod)| is_missed(pod))
-        .map(|(place, _)| place)
-        .collect()
-}
-
 /// Names of the revisions that Pods remember.
 fn in_use(s: &Snapshot) -> BTreeSet<String> {
     let records = s.pods.iter().map(|pod| Record::read(pod, &s.set.name));
@@ -184,6 +167,8 @@ struct Decision<'a> {
     room: u32,
     budget: Budget,
     max_unavailable: u32,
+    /// What PodDisruptionBudgets leave; found when it is first asked for.
+    limits: Option<Limits<'a>>,
     effects: Vec<(String, Effect)>,
     wake_at: Option<Timestamp>,
 }
@@ -214,6 +199,7 @@ impl<'a> Decision<'a> {
             room: matched.saturating_sub(kept).saturating_sub(updated),
             budget: Budget::new(matched, max_unavailable, count(&|p| p.available)),
             max_unavailable,
+            limits: None,
             s,
             latest,
             pods,
@@ -261,8 +247,9 @@ impl<'a> Decision<'a> {
     }
 
     /// Takes every Pod on that may have its turn. One that has to wait for the budget keeps its
-    /// place below the partition; one that cannot be changed now leaves it to others, and if it was
-    /// taken out of its Services before, is let in again.
+    /// place below the partition. One that cannot be changed now, or not by the word of a
+    /// PodDisruptionBudget, leaves it to others, and if it was taken out of its Services before, is
+    /// let in again.
     fn update(&mut self) {
         for index in 0..self.pods.len() {
             let Some(p) = self.pods.get(index) else { break };
@@ -272,10 +259,7 @@ impl<'a> Decision<'a> {
                 Way::InPlace(step) => match self.may_begin(p) {
                     Err(reason) => Next::Stay(reason),
                     Ok(_) if self.room == 0 => Next::Stay(Reason::WaitingPartition),
-                    Ok(record) => {
-                        self.room -= 1;
-                        self.step((p, record), step)
-                    }
+                    Ok(record) => self.step((p, record), step),
                 },
             };
             let reason = match next {
@@ -283,18 +267,49 @@ impl<'a> Decision<'a> {
                     self.let_in(index);
                     reason
                 }
-                Next::Wait(reason) => reason,
-                Next::Write(effect, loss, reason) => {
-                    // It was asked before.
-                    let _ = self.budget.may_lose(loss);
-                    self.push(index, effect);
+                Next::Wait(reason) => {
+                    self.room -= 1;
                     reason
                 }
+                Next::Write(effect, loss, reason) => match self.lose(index, &effect, loss) {
+                    Err(waiting) => waiting,
+                    Ok(()) => {
+                        self.room -= 1;
+                        self.push(index, effect);
+                        reason
+                    }
+                },
             };
             if let Some(p) = self.pods.get_mut(index) {
                 p.reason = reason;
             }
         }
+    }
+
+    /// Takes what `effect` costs from the budgets. That of the set was asked before.
+    fn lose(&mut self, index: usize, effect: &Effect, loss: Loss) -> Result<(), Reason> {
+        let Some(p) = self.pods.get(index) else {
+            return Ok(());
+        };
+        let stops = match effect {
+            Effect::PatchPod { images, .. } => !images.is_empty(),
+            _ => true,
+        };
+        let pod = p.pod;
+        if stops {
+            self.take(pod)?;
+        }
+        let _ = self.budget.may_lose(loss);
+        Ok(())
+    }
+
+    /// Takes `pod` from the PodDisruptionBudgets that are about it.
+    fn take(&mut self, pod: &Pod) -> Result<(), Reason> {
+        if !limits::is_healthy(pod) {
+            return Ok(());
+        }
+        let limits = self.limits.get_or_insert_with(|| Limits::new(self.s));
+        limits.take(pod)
     }
 
     fn push(&mut self, index: usize, effect: Effect) {

@@ -17,7 +17,7 @@ use crate::names::{
 use crate::schema::NO_CONTAINERS;
 use crate::sidecar_set::hash::{Images, hash};
 use crate::sidecar_set::{
-    InjectPolicy, PatchPolicy, SidecarSet, SidecarSetSpec, SidecarUpdateType,
+    InjectPolicy, PatchPolicy, SidecarSet, SidecarSetSpec, SidecarUpdateType, UninjectedPodPolicy,
 };
 
 pub mod changes;
@@ -53,6 +53,8 @@ pub struct Effective {
     pub update: Update,
     /// New Pods are given nothing.
     pub injection_paused: bool,
+    /// Pods that were made without the containers are deleted.
+    pub recreates_uninjected: bool,
     /// New Pods are given an older revision.
     pub pinned: Option<Pinned>,
     /// Unused revisions kept; default 10.
@@ -139,6 +141,8 @@ impl Checked for SidecarSet {
             pod_metadata: checks.pod_metadata(spec),
             update: checks.update(spec.update_strategy.as_ref()),
             injection_paused: injection.paused.unwrap_or_default(),
+            recreates_uninjected: injection.uninjected_pod_policy
+                == Some(UninjectedPodPolicy::Recreate),
             pinned: checks.pinned(spec),
             revision_history_limit: checks.history_limit(spec),
             custom_version: spec.custom_version.clone().filter(|v| !v.is_empty()),

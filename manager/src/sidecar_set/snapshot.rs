@@ -7,8 +7,8 @@ use apis::sidecar_set::white_list::{KEY, WhiteList};
 use apis::{FieldError, Valid};
 use jiff::Timestamp;
 use kube::ResourceExt;
-use planner::Pod;
 use planner::sidecar_set::Snapshot;
+use planner::{DisruptionBudget, Pod};
 
 use super::{CachedSet, Controller};
 use crate::cache::Key;
@@ -40,6 +40,7 @@ impl Controller {
             .iter()
             .filter_map(|pod| pod.metadata.namespace.as_deref())
             .collect();
+        let disruption_budgets = self.disruption_budgets(&named);
         let namespaces = named.into_iter();
         let namespaces = namespaces.map(|name| (name.to_owned(), self.labels(name)));
         let revisions = &self.parts.revisions;
@@ -49,6 +50,7 @@ impl Controller {
         Ok(Snapshot {
             now: Timestamp::now(),
             namespaces: namespaces.collect(),
+            disruption_budgets,
             pods,
             without,
             revisions: of_set,
@@ -58,6 +60,15 @@ impl Controller {
             effects_max: self.parts.effects_max,
             set,
         })
+    }
+
+    /// Those of `namespaces`.
+    fn disruption_budgets(&self, namespaces: &BTreeSet<&str>) -> Vec<Arc<DisruptionBudget>> {
+        let all = &self.parts.disruption_budgets;
+        let keys = all.keys().into_iter();
+        keys.filter(|key| namespaces.contains(&*key.namespace))
+            .filter_map(|key| all.get(&key.namespace, &key.name))
+            .collect()
     }
 
     /// Without one nothing is allowed, and so it is with one that cannot be read: the webhook says so.

@@ -54,6 +54,12 @@ impl Controller {
         self.wake(concerned);
     }
 
+    pub(super) fn on_disruption_budget(&self) {
+        for key in self.limited.lock().iter() {
+            self.queue.add(key.clone());
+        }
+    }
+
     pub(super) fn on_revision(&self, change: &Change) {
         let owner = change.owner_uid.as_ref();
         let key = owner.and_then(|uid| self.by_uid.lock().get(uid).cloned());

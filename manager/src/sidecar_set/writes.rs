@@ -115,7 +115,7 @@ impl Controller {
         key: &Key,
         (set, old): (&CachedSet, &SidecarSetStatus),
         snapshot: &Snapshot,
-        plan: planner_of::Plan,
+        plan: &planner_of::Plan,
     ) -> Pass {
         let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
         for (place, reason) in &plan.pods {
@@ -131,7 +131,7 @@ impl Controller {
         let missed = plan.uninjected.iter();
         let missed: Vec<_> = missed.filter_map(|i| snapshot.without.get(*i)).collect();
         self.tell_of(key, &about, &missed);
-        let is_stale = self.perform(key, &about, plan.effects).await;
+        let is_stale = self.perform(key, &about, plan.effects.clone()).await;
         let reported = self.report(key, set, old, &plan.status).await;
         let wake = plan.wake_at.map(until).into_iter();
         let wake = wake.chain(self.holds.lock().held(key).1).min();

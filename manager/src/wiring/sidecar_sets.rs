@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Api;
 use planner::sidecar_set::Revision;
-use planner::{Claim, Pod};
+use planner::{Claim, DisruptionBudget, Pod};
 use tokio_util::sync::CancellationToken;
 
 use super::{EFFECTS_PER_WRITE, feed, feed_some};
@@ -25,6 +25,7 @@ pub(super) struct SidecarSets {
     sets: Arc<Cache<CachedSet>>,
     pods: Arc<Cache<Pod>>,
     namespaces: Arc<Cache<Namespace>>,
+    disruption_budgets: Arc<Cache<DisruptionBudget>>,
     revisions: Arc<Cache<Revision>>,
     white_list: Arc<Cache<ConfigMap>>,
 }
@@ -39,6 +40,8 @@ impl SidecarSets {
     ) -> Self {
         let sets: Arc<Cache<CachedSet>> = Arc::new(Cache::new(without_managed_fields));
         let namespaces: Arc<Cache<Namespace>> = Arc::new(Cache::new(labels_only));
+        let disruption_budgets: Arc<Cache<DisruptionBudget>> =
+            Arc::new(Cache::new(without_managed_fields));
         let revisions: Arc<Cache<Revision>> = Arc::new(Cache::new(without_managed_fields));
         let white_list: Arc<Cache<ConfigMap>> = Arc::new(Cache::new(without_managed_fields));
         let (client, metrics) = (parts.clients.calls.clone(), parts.metrics.clone());
@@ -55,6 +58,7 @@ impl SidecarSets {
             sets: Arc::clone(&sets),
             pods: Arc::clone(pods),
             namespaces: Arc::clone(&namespaces),
+            disruption_budgets: Arc::clone(&disruption_budgets),
             revisions: Arc::clone(&revisions),
             white_list: Arc::clone(&white_list),
             namespace: namespace.clone(),
@@ -67,6 +71,8 @@ impl SidecarSets {
         let watches = || parts.clients.watches.clone();
         feed(parts, "SidecarSet", Api::all(watches()), &sets);
         feed(parts, "Namespace", Api::all(watches()), &namespaces);
+        let api = Api::all(watches());
+        feed(parts, "PodDisruptionBudget", api, &disruption_budgets);
         let labelled = WatchConfig {
             label_selector: Some(apis::names::SIDECAR_SET_LABEL.to_owned()),
             ..WatchConfig::default()
@@ -87,6 +93,7 @@ impl SidecarSets {
             sets,
             pods: Arc::clone(pods),
             namespaces,
+            disruption_budgets,
             revisions,
             white_list,
         }
@@ -99,6 +106,7 @@ impl SidecarSets {
             self.sets.wait_ready().await;
             self.pods.wait_ready().await;
             self.namespaces.wait_ready().await;
+            self.disruption_budgets.wait_ready().await;
             self.revisions.wait_ready().await;
             self.white_list.wait_ready().await;
         };

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::Revision;
 use crate::budget::Budget;
 use crate::plan::{self, OverBudget};
-use crate::{Effect, Pod, Reason};
+use crate::{DisruptionBudget, Effect, Pod, Reason};
 
 /// One SidecarSet and its surroundings at one moment.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub pods: Vec<Arc<Pod>>,
     /// Pods that the set matches and that do not remember it.
     pub without: Vec<Arc<Pod>>,
+    /// PodDisruptionBudgets of the namespaces of `pods`.
+    pub disruption_budgets: Vec<Arc<DisruptionBudget>>,
     /// Labels of the namespaces, by their names.
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
     /// Revisions that are labelled with the set's name.

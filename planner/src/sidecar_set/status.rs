@@ -141,12 +141,14 @@ fn reasons(pods: &[View<'_>]) -> Vec<ReasonCount> {
     let counts = by_reason.into_iter().map(|(pods, first)| ReasonCount {
         reason: first.reason.as_str().to_owned(),
         pods,
-        example: first
-            .reason
-            .needs_a_person()
-            .then(|| format!("{}: {}", first.pod.name(), first.reason)),
+        example: is_told(&first.reason).then(|| format!("{}: {}", first.pod.name(), first.reason)),
     });
     counts.collect()
+}
+
+/// Whether somebody has to read about it, or to look at another object.
+fn is_told(reason: &Reason) -> bool {
+    reason.needs_a_person() || matches!(reason, Reason::WaitingDisruptionBudget { .. })
 }
 
 fn number(n: usize) -> i32 {

@@ -4,6 +4,9 @@ use serde_json::json;
 
 mod both;
 mod drain;
+mod limits;
+mod memo;
+mod missed;
 mod revisions;
 mod strategy;
 mod twins;

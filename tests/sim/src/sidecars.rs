@@ -199,6 +199,7 @@ impl Sidecars {
             pods,
             without,
             namespaces: BTreeMap::new(),
+            disruption_budgets: Vec::new(),
             revisions: revisions.map(Into::into).collect(),
             revision_namespace: "insitu-system".into(),
             white_list: WhiteList::nothing(),

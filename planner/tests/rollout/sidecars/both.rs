@@ -118,6 +118,7 @@ impl Both {
                 .collect(),
             without: Vec::new(),
             namespaces: BTreeMap::new(),
+            disruption_budgets: Vec::new(),
             revisions: revisions
                 .map(|r| Arc::new(Revision::deserialize(&**r).unwrap()))
                 .collect(),

@@ -7,10 +7,11 @@ use apis::sidecar_set::white_list::WhiteList;
 use apis::{SidecarSet, SidecarSetStatus, Valid, names};
 use jiff::SignedDuration;
 use model::kubelet::Kubelet;
+use model::object::Object;
 use model::server::Server;
-use planner::Effect;
 use planner::effect::{Request, Resource, Verb};
 use planner::sidecar_set::{Plan, Revision, Snapshot, plan};
+use planner::{DisruptionBudget, Effect};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,6 +23,9 @@ pub(crate) struct World {
     pub(crate) writes: BTreeMap<String, usize>,
     pub(crate) without: Vec<Value>,
     pub(crate) held: BTreeMap<String, String>,
+    /// PodDisruptionBudgets, and whether their controller looks at them.
+    pub(crate) budgets: Vec<Value>,
+    pub(crate) is_counted: bool,
     pub(crate) white_list: WhiteList,
     /// The fewest Pods that served after any write of the kubelet.
     pub(crate) fewest: usize,
@@ -39,6 +43,10 @@ pub(crate) fn sidecar_set(spec: &Value) -> Value {
         set["spec"][key] = value.clone();
     }
     set
+}
+
+fn of_budget(budget: &Value) -> Arc<DisruptionBudget> {
+    Arc::new(DisruptionBudget::deserialize(budget).unwrap())
 }
 
 impl World {
@@ -62,6 +70,8 @@ impl World {
             writes: BTreeMap::new(),
             without: Vec::new(),
             held: BTreeMap::new(),
+            budgets: Vec::new(),
+            is_counted: true,
             white_list: WhiteList::nothing(),
             fewest: usize::MAX,
         }
@@ -204,6 +214,7 @@ impl World {
             pods: injected.map(|pod| decode(pod)).collect(),
             without: self.without.iter().map(decode).collect(),
             namespaces: BTreeMap::new(),
+            disruption_budgets: self.budgets.iter().map(of_budget).collect(),
             revisions: self
                 .server
                 .revisions
@@ -260,6 +271,9 @@ impl World {
             moved |= self.kubelet.sync(&mut self.server, &name);
         }
         self.fewest = self.fewest.min(self.serving());
+        if self.is_counted {
+            self.count_budgets();
+        }
         wrote > 0 || moved || self.plan().wake_at.is_some()
     }
 
@@ -277,6 +291,36 @@ impl World {
             }
         }
         panic!("does not settle: {:#}", self.set["status"]);
+    }
+
+    /// A PodDisruptionBudget of the Pods that `desired` of have to be healthy.
+    pub(crate) fn protect(&mut self, name: &str, selector: &Value, desired: i64) {
+        self.budgets.push(json!({
+            "metadata": {"name": name, "namespace": "shop", "generation": 1},
+            "spec": {"selector": selector}, "status": {"desiredHealthy": desired}}));
+        self.count_budgets();
+    }
+
+    /// The controller of PodDisruptionBudgets comes by. It knows selectors of one label.
+    pub(crate) fn count_budgets(&mut self) {
+        for budget in &mut self.budgets {
+            let labels = budget["spec"]["selector"]["matchLabels"]
+                .as_object()
+                .unwrap();
+            let is_its = |pod: &&Object| {
+                let of_pod = &pod["metadata"]["labels"];
+                labels.iter().all(|(key, value)| of_pod[key] == *value)
+            };
+            let pods: Vec<&Object> = self.server.pods.values().filter(is_its).collect();
+            let healthy = pods.iter().filter(|pod| model::watchdog::is_ready(pod));
+            let healthy = i64::try_from(healthy.count()).unwrap();
+            let generation = budget["metadata"]["generation"].clone();
+            let status = &mut budget["status"];
+            let allowed = healthy - status["desiredHealthy"].as_i64().unwrap();
+            status["observedGeneration"] = generation;
+            status["expectedPods"] = pods.len().into();
+            status["disruptionsAllowed"] = allowed.max(0).into();
+        }
     }
 
     pub(crate) fn serving(&self) -> usize {
