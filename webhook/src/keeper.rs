@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::certs::material::{BUNDLE, Data, Material};
+use crate::certs::material::{BUNDLE, Material};
 use crate::certs::rotation::{self, Decision, Wanted};
 use crate::certs::{Names, issue};
 use crate::metrics::Metrics;
@@ -26,6 +26,8 @@ use crate::tls::{self, Identity};
 mod pace;
 pub mod registration;
 mod store;
+#[cfg(test)]
+mod tests;
 mod watching;
 
 use pace::Paces;
@@ -129,8 +131,11 @@ impl Keeper {
             .await?;
         let secret = self.store.secret().await?;
         let mut data = secret.as_ref().map(content).unwrap_or_default();
-        let is_published = is_published(&registrations, &data, &self.wanted.names, now);
-        let next = match rotation::decide(Some(&data), is_published, &self.wanted, now)? {
+        let material = Material::read(&data, now);
+        let is_published = is_published(&registrations, &material, &self.wanted.names);
+        let decided = rotation::decide(&data, material, is_published, &self.wanted, now)?;
+        let (material, decision) = decided;
+        let next = match decision {
             Decision::Keep(until) => Next::At(until),
             Decision::Write(next, why) => {
                 let (asked, pace) = (Instant::now(), self.paces.of(why));
@@ -150,8 +155,8 @@ impl Keeper {
                 Next::Again
             }
         };
-        if let Some((pair, _)) = Material::read(&data, now).leaf {
-            self.shown.identity.set(&pair)?;
+        if let Some((pair, _)) = &material.leaf {
+            self.shown.identity.set(pair)?;
         }
         let pem = data.get(BUNDLE).map(Vec::as_slice).unwrap_or_default();
         let is_all = self.publish_all(registrations, pem).await?;
@@ -201,20 +206,15 @@ impl Keeper {
     }
 }
 
-/// Whether every client has the newest authority that `data` names.
-fn is_published(
-    registrations: &[Registration],
-    data: &Data,
-    names: &Names,
-    now: Timestamp,
-) -> bool {
-    let Some(newest) = Material::read(data, now).trusted.into_iter().next() else {
+/// Whether every client has the newest authority.
+fn is_published(registrations: &[Registration], material: &Material, names: &Names) -> bool {
+    let Some(newest) = material.trusted.first() else {
         return false;
     };
     let mut bundles = registrations
         .iter()
         .flat_map(|r| registration::published(&r.object, names));
-    bundles.all(|bundle| bundle.contains(&newest))
+    bundles.all(|bundle| bundle.contains(newest))
 }
 
 /// Until something changes or it is time to look again.

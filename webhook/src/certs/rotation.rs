@@ -62,20 +62,19 @@ pub enum Decision {
     Write(Data, Why),
 }
 
-/// Decides from what the Secret holds; None stands for one that is not there. `is_published` says
-/// whether every client's bundle has the newest authority.
+/// Decides from what the Secret holds, nothing where there is none, and from what was read of it.
+/// `is_published` says whether every client's bundle has the newest authority. Also gives what can
+/// be used afterwards.
 ///
 /// # Errors
 /// When nothing can be made.
 pub fn decide(
-    data: Option<&Data>,
+    stored: &Data,
+    mut material: Material,
     is_published: bool,
     wanted: &Wanted,
     now: Timestamp,
-) -> Result<Decision, issue::Error> {
-    let nothing = Data::new();
-    let data = data.unwrap_or(&nothing);
-    let mut material = Material::read(data, now);
+) -> Result<(Material, Decision), issue::Error> {
     let mut why = None;
     if let Some(reason) = authority_due(&material, now) {
         let pair = issue::authority(now, wanted.lifetimes.authority)?;
@@ -99,10 +98,12 @@ pub fn decide(
         why = why.or(Some(reason));
     }
     let next = material.to_data();
-    if next != *data {
-        return Ok(Decision::Write(next, why.unwrap_or(Why::Tidy)));
-    }
-    Ok(Decision::Keep(look_again(&material, now)))
+    let decision = if next == *stored {
+        Decision::Keep(look_again(&material, now))
+    } else {
+        Decision::Write(next, why.unwrap_or(Why::Tidy))
+    };
+    Ok((material, decision))
 }
 
 fn authority_due(material: &Material, now: Timestamp) -> Option<Why> {

@@ -22,15 +22,30 @@ fn default() -> Wanted {
     wanted(authority, leaf)
 }
 
-fn written(data: Option<&Data>, is_published: bool, now: Timestamp) -> (Data, Why) {
-    match decide(data, is_published, &default(), now).unwrap() {
+fn decided(data: &Data, is_published: bool, wanted: &Wanted, now: Timestamp) -> Decision {
+    let material = Material::read(data, now);
+    let (material, decision) = decide(data, material, is_published, wanted, now).unwrap();
+    let stored = match &decision {
+        Decision::Write(next, _) => next,
+        Decision::Keep(_) => data,
+    };
+    let read = Material::read(stored, now);
+    assert_eq!(
+        (&material.trusted, &material.leaf),
+        (&read.trusted, &read.leaf)
+    );
+    decision
+}
+
+fn written(data: &Data, is_published: bool, now: Timestamp) -> (Data, Why) {
+    match decided(data, is_published, &default(), now) {
         Decision::Write(data, why) => (data, why),
         Decision::Keep(until) => panic!("kept until {until}"),
     }
 }
 
 fn kept(data: &Data, is_published: bool, now: Timestamp) -> Timestamp {
-    match decide(Some(data), is_published, &default(), now).unwrap() {
+    match decided(data, is_published, &default(), now) {
         Decision::Keep(until) => until,
         Decision::Write(_, why) => panic!("written: {why:?}"),
     }
@@ -50,7 +65,7 @@ fn days(days: i64) -> SignedDuration {
 
 #[test]
 fn nothing_becomes_everything_with_one_write() {
-    let (data, why) = written(None, false, start());
+    let (data, why) = written(&Data::new(), false, start());
     assert_eq!(why, Why::NoAuthority);
     assert!(serves(&data, &data[BUNDLE], start()));
     assert_eq!(kept(&data, true, start()), start() + SETTLE_MAX);
@@ -62,7 +77,7 @@ fn nothing_becomes_everything_with_one_write() {
 
 #[test]
 fn clocks_may_differ() {
-    let (data, _) = written(None, false, start());
+    let (data, _) = written(&Data::new(), false, start());
     let early = start() - SignedDuration::from_mins(55);
     assert!(serves(&data, &data[BUNDLE], early));
     kept(&data, false, early);
@@ -70,9 +85,9 @@ fn clocks_may_differ() {
 
 #[test]
 fn a_leaf_is_renewed_by_the_same_authority() {
-    let (before, _) = written(None, false, start());
+    let (before, _) = written(&Data::new(), false, start());
     kept(&before, true, start() + days(59));
-    let (after, why) = written(Some(&before), true, start() + days(60));
+    let (after, why) = written(&before, true, start() + days(60));
     assert_eq!(why, Why::LeafDue);
     assert_eq!(after[BUNDLE], before[BUNDLE]);
     assert!(serves(&after, &before[BUNDLE], start() + days(60)));
@@ -81,27 +96,27 @@ fn a_leaf_is_renewed_by_the_same_authority() {
 
 #[test]
 fn a_new_authority_is_trusted_before_it_is_used() {
-    let (first, _) = written(None, false, start());
-    let (leaf, _) = written(Some(&first), true, start() + days(200));
+    let (first, _) = written(&Data::new(), false, start());
+    let (leaf, _) = written(&first, true, start() + days(200));
     let due = start() + days(244);
-    let (second, why) = written(Some(&leaf), true, due);
+    let (second, why) = written(&leaf, true, due);
     assert_eq!((why, &second[LEAF]), (Why::AuthorityDue, &leaf[LEAF]));
     assert!(serves(&second, &first[BUNDLE], due), "old clients");
     assert!(serves(&second, &second[BUNDLE], due), "new clients");
     kept(&second, true, due);
     kept(&second, false, due + days(1));
-    let (third, why) = written(Some(&second), true, due + SETTLE_MAX);
+    let (third, why) = written(&second, true, due + SETTLE_MAX);
     assert_eq!(why, Why::NewAuthority);
     assert_eq!(third[BUNDLE], second[BUNDLE], "late replicas are believed");
     assert!(serves(&third, &second[BUNDLE], due + SETTLE_MAX));
     // The old authority goes when it expires.
-    let (fourth, _) = written(Some(&third), true, start() + days(366));
+    let (fourth, _) = written(&third, true, start() + days(366));
     assert_eq!(bundle::read(&fourth[BUNDLE]).len(), 1);
 }
 
 #[test]
 fn what_is_damaged_is_made_anew_and_the_rest_is_kept() {
-    let (whole, _) = written(None, false, start());
+    let (whole, _) = written(&Data::new(), false, start());
     let now = start() + days(1);
     for (key, expected) in [
         (BUNDLE, Why::NoAuthority),
@@ -116,7 +131,7 @@ fn what_is_damaged_is_made_anew_and_the_rest_is_kept() {
         ] {
             let mut damaged = whole.clone();
             damaged.insert(key.into(), damage.into());
-            let (healed, why) = written(Some(&damaged), true, now);
+            let (healed, why) = written(&damaged, true, now);
             assert_eq!(why, expected, "{key}: {damage}");
             assert!(serves(&healed, &healed[BUNDLE], now), "{key}: {damage}");
             let keeps_leaf = key == AUTHORITY_KEY;
@@ -125,26 +140,28 @@ fn what_is_damaged_is_made_anew_and_the_rest_is_kept() {
         }
         let mut missing = whole.clone();
         missing.remove(key);
-        assert_eq!(written(Some(&missing), true, now).1, expected);
+        assert_eq!(written(&missing, true, now).1, expected);
     }
 }
 
 #[test]
 fn a_key_of_another_certificate_is_no_key() {
-    let ((mut data, _), (other, _)) =
-        (written(None, false, start()), written(None, false, start()));
+    let ((mut data, _), (other, _)) = (
+        written(&Data::new(), false, start()),
+        written(&Data::new(), false, start()),
+    );
     data.insert(LEAF_KEY.into(), other[LEAF_KEY].clone());
-    assert_eq!(written(Some(&data), true, start()).1, Why::NoLeaf);
+    assert_eq!(written(&data, true, start()).1, Why::NoLeaf);
     data.insert(AUTHORITY_KEY.into(), other[AUTHORITY_KEY].clone());
-    assert_eq!(written(Some(&data), true, start()).1, Why::NoAuthority);
+    assert_eq!(written(&data, true, start()).1, Why::NoAuthority);
 }
 
 #[test]
 fn a_leaf_for_another_name_is_no_leaf() {
-    let (data, _) = written(None, false, start());
+    let (data, _) = written(&Data::new(), false, start());
     let mut other = default();
     other.names.service = "door".into();
-    let decision = decide(Some(&data), true, &other, start()).unwrap();
+    let decision = decided(&data, true, &other, start());
     assert!(
         matches!(decision, Decision::Write(_, Why::NoLeaf)),
         "{decision:?}"
@@ -153,10 +170,10 @@ fn a_leaf_for_another_name_is_no_leaf() {
 
 #[test]
 fn what_was_never_ours_is_dropped() {
-    let (clean, _) = written(None, false, start());
+    let (clean, _) = written(&Data::new(), false, start());
     let mut data = clean.clone();
     data.insert("password".into(), b"secret".to_vec());
-    assert_eq!(written(Some(&data), true, start()), (clean, Why::Tidy));
+    assert_eq!(written(&data, true, start()), (clean, Why::Tidy));
 }
 
 #[test]
@@ -172,7 +189,7 @@ fn no_call_fails_while_everything_is_rotated() {
     let (lag_of_leaf, lag_of_bundle) = (3, 3);
     let wanted = wanted(SignedDuration::from_mins(6), SignedDuration::from_mins(2));
     let name = wanted.names.server_name();
-    let mut data = match decide(None, false, &wanted, start()).unwrap() {
+    let mut data = match decided(&Data::new(), false, &wanted, start()) {
         Decision::Write(data, _) => data,
         Decision::Keep(_) => panic!("there is nothing to keep"),
     };
@@ -194,7 +211,7 @@ fn no_call_fails_while_everything_is_rotated() {
             }
         }
         let is_published = bundles.back() == Some(&data[BUNDLE]);
-        match decide(Some(&data), is_published, &wanted, now).unwrap() {
+        match decided(&data, is_published, &wanted, now) {
             Decision::Keep(until) => assert!(until > now),
             Decision::Write(next, why) => {
                 writes.push(why);
