@@ -8,6 +8,7 @@ use axum::routing::post;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use harness::door::{CONFIGURATION, NAMESPACE, SERVICE};
+use harness::shop::image;
 use harness::{Shop, eventually};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -37,13 +38,8 @@ fn containers(pod: &Pod) -> Vec<String> {
 
 /// Which containers a new Pod would have.
 async fn asked(shop: &Shop, app: &str) -> Result<Vec<String>, String> {
-    let dry = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
-    let made = shop.pods.create(&dry, &pod("asked", app)).await;
+    let made = shop.would_be(&pod("asked", app)).await;
     made.map(|pod| containers(&pod))
-        .map_err(|error| error.to_string())
 }
 
 async fn until(shop: &Shop, app: &str, expected: &[&str]) {
@@ -345,24 +341,11 @@ fn manifest(name: &str, annotations: &Value, spec: &Value) -> Value {
         "metadata": {"name": name, "annotations": annotations}, "spec": spec})
 }
 
-/// Image of the agent of a new Pod.
-async fn agent_of(shop: &Shop) -> Result<Option<String>, String> {
-    let dry = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
-    let made = shop.pods.create(&dry, &pod("asked", "web")).await;
-    let made = made.map_err(|error| error.to_string())?;
-    let mut all = made.spec.unwrap_or_default().containers.into_iter();
-    Ok(all.find(|c| c.name == "agent").and_then(|c| c.image))
-}
-
-async fn until_agent(shop: &Shop, image: &str) {
-    eventually(image, async || {
-        let found = agent_of(shop).await?;
-        (found.as_deref() == Some(image))
-            .then_some(())
-            .ok_or_else(|| format!("{found:?}"))
+/// Waits until the agent of a new Pod would have this image.
+async fn until_agent(shop: &Shop, expected: &str) {
+    eventually(expected, async || {
+        let found = image(&shop.would_be(&pod("asked", "web")).await?, "agent");
+        (found == expected).then_some(()).ok_or(found)
     })
     .await;
 }

@@ -20,8 +20,6 @@ const SYSTEM: &str = "insitu-system";
 const SECRET: &str = "insitu-webhook-certs";
 /// For how long a fault may keep people from writing.
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
-/// The same where a replica hangs and the API server has a few connections to it.
-const HUNG_WITHIN: Duration = Duration::from_secs(30);
 const OLD: &str = "clonesets.v1alpha1.apps.kruise.io";
 
 async fn webhooks(client: &Client) -> Vec<Pod> {
@@ -289,8 +287,9 @@ async fn a_replica_that_hangs_keeps_nobody_out_for_long() {
         .cluster
         .signal_container(&id, "SIGCONT")
         .expect("it goes on");
+    eprintln!("who asked after {kept_out:?} was the last to be kept out");
     assert!(
-        kept_out < HUNG_WITHIN,
+        kept_out < OPEN_WITHIN,
         "who asked after {kept_out:?} was kept out"
     );
     eventually("both are ready", async || {

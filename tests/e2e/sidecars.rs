@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 
 use crate::door::doors;
 
+mod twins;
 mod updates;
 
 const NEW: &str = "docker.io/local/app:v2";
 
 /// A SidecarSet for the Pods of this shop: a container, and a native sidecar.
-fn sidecar_set(shop: &Shop) -> Value {
+pub(crate) fn sidecar_set(shop: &Shop) -> Value {
     json!({
         "apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet",
         "metadata": {"name": shop.namespace},
@@ -33,7 +34,7 @@ fn sidecar_set(shop: &Shop) -> Value {
     })
 }
 
-fn apply(stage: &Stage, object: &Value) {
+pub(crate) fn apply(stage: &Stage, object: &Value) {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let file = stage.cluster.dir().join(format!("{name}.json"));
     std::fs::write(&file, object.to_string()).expect("a file");
@@ -45,25 +46,20 @@ fn apply(stage: &Stage, object: &Value) {
 }
 
 /// One that the CloneSet does not take for its own.
-fn pod(name: &str) -> Pod {
+pub(crate) fn pod(name: &str) -> Pod {
     let spec = &spec(1)["template"]["spec"];
     let pod = json!({"metadata": {"name": name, "labels": {"app": "bare"}}, "spec": spec});
     serde_json::from_value(pod).expect("a Pod")
 }
 
-fn has_agent(pod: &Pod) -> bool {
+pub(crate) fn has_agent(pod: &Pod) -> bool {
     !image(pod, "agent").is_empty() && !image(pod, "native").is_empty()
 }
 
 /// Waits until a new Pod would be given the sidecars, or none.
-async fn until_injected(shop: &Shop, expected: bool) {
-    let dry = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
+pub(crate) async fn until_injected(shop: &Shop, expected: bool) {
     eventually("new Pods are as expected", async || {
-        let made = shop.pods.create(&dry, &pod("asked")).await;
-        let made = made.map_err(|error| error.to_string())?;
+        let made = shop.would_be(&pod("asked")).await?;
         (has_agent(&made) == expected)
             .then_some(())
             .ok_or_else(|| format!("{:?}", made.spec))

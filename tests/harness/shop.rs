@@ -204,6 +204,19 @@ impl Shop {
         pods
     }
 
+    /// `pod` as it would be created now.
+    ///
+    /// # Errors
+    /// Why it would not.
+    pub async fn would_be(&self, pod: &Pod) -> Result<Pod, String> {
+        let dry = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let made = self.pods.create(&dry, pod).await;
+        made.map_err(|error| error.to_string())
+    }
+
     /// Deletes the namespace without waiting for it.
     pub async fn close(self) {
         let namespaces: Api<Namespace> = Api::all(self.client);

@@ -1,4 +1,4 @@
-//! Certificates that live for a minute, and people who write all the while.
+//! Certificates that live for a minute, and people who write and make Pods all the while.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::DeleteParams;
 use tokio::task::JoinHandle;
+
+use crate::sidecars::{apply, has_agent, pod, sidecar_set};
 
 use super::{SECRET, SYSTEM, arguments, doors, is_open, open_again};
 
@@ -35,10 +37,26 @@ async fn newest(secrets: &Api<Secret>) -> Result<String, String> {
     first.map(str::to_owned).ok_or_else(|| "nothing".to_owned())
 }
 
+/// Whether a new Pod would be injected: behind a door that nobody believes it would be let in
+/// without.
+async fn injects(shop: &Shop) -> Result<(), String> {
+    let made = shop.would_be(&pod("asked")).await?;
+    let missed = || "a Pod without its sidecars".to_owned();
+    has_agent(&made).then_some(()).ok_or_else(missed)
+}
+
 /// People who ask until told to stop.
 struct Load {
     stop: Arc<AtomicBool>,
-    writers: Vec<JoinHandle<(usize, Vec<String>)>>,
+    writers: Vec<JoinHandle<Told>>,
+}
+
+/// What one of them was told.
+#[derive(Default)]
+struct Told {
+    sets: usize,
+    pods: usize,
+    refused: Vec<String>,
 }
 
 impl Load {
@@ -47,36 +65,39 @@ impl Load {
         let writer = || {
             let (shop, stop) = (Arc::clone(shop), Arc::clone(&stop));
             tokio::spawn(async move {
-                let (mut asked, mut refused) = (0, Vec::new());
+                let mut told = Told::default();
                 while !stop.load(Ordering::Relaxed) {
-                    refused.extend(is_open(&shop).await.err());
-                    asked += 1;
+                    told.refused.extend(is_open(&shop).await.err());
+                    told.sets += 1;
+                    told.refused.extend(injects(&shop).await.err());
+                    told.pods += 1;
                 }
-                (asked, refused)
+                told
             })
         };
         let writers = std::iter::repeat_with(writer).take(WRITERS).collect();
         Self { stop, writers }
     }
 
-    /// How often they asked, and what they were refused with.
-    async fn end(self) -> (usize, Vec<String>) {
+    async fn end(self) -> Told {
         self.stop.store(true, Ordering::Relaxed);
-        let (mut asked, mut refused) = (0, Vec::new());
+        let mut all = Told::default();
         for writer in self.writers {
-            let (count, errors) = writer.await.expect("a writer");
-            asked += count;
-            refused.extend(errors);
+            let told = writer.await.expect("a writer");
+            all.sets += told.sets;
+            all.pods += told.pods;
+            all.refused.extend(told.refused);
         }
-        (asked, refused)
+        all
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_rotations_under_load_keep_nobody_out() {
+async fn three_rotations_under_load_keep_nobody_out_and_miss_no_pod() {
     let (stage, client, shop) = crate::shop("door-rotates").await;
     let _alone = stage.alone().await;
     shop.create_ready(spec(1)).await;
+    apply(stage, &sidecar_set(&shop));
     let secrets: Api<Secret> = Api::namespaced(client.clone(), SYSTEM);
     let short = ["--authority-lifetime=1m", "--certificate-lifetime=1m"];
     arguments(stage, &[&["--log-format=json"], &short[..]].concat());
@@ -88,7 +109,7 @@ async fn three_rotations_under_load_keep_nobody_out() {
         .expect("a deleted Secret");
     let mut in_a_row = 0;
     eventually("every replica has the new certificate", async || {
-        let open = is_open(&shop).await;
+        let open = is_open(&shop).await.and(injects(&shop).await);
         in_a_row = if open.is_ok() { in_a_row + 1 } else { 0 };
         let enough = in_a_row >= SETTLED;
         enough
@@ -108,15 +129,21 @@ async fn three_rotations_under_load_keep_nobody_out() {
         }
     })
     .await;
-    let (asked, refused) = load.end().await;
+    let Told {
+        sets,
+        pods,
+        refused,
+    } = load.end().await;
     eprintln!(
-        "{asked} questions over {ROTATIONS} rotations, {} refused",
+        "{sets} questions about sets and {pods} about Pods over {ROTATIONS} rotations, {} refused",
         refused.len()
     );
     arguments(stage, &["--log-format=json"]);
-    assert_eq!(refused, Vec::<String>::new(), "of {asked} questions");
-    assert!(asked > 500, "a load, not {asked} questions");
+    assert_eq!(refused, Vec::<String>::new(), "of {sets} and {pods}");
+    assert!(sets > 500 && pods > 500, "a load, not {sets} and {pods}");
     open_again(&shop, "its arguments were changed back").await;
+    let delete = ["delete", "sidecarset", &shop.namespace];
+    stage.cluster.kubectl(&delete).expect("a deleted set");
     let shop = Arc::into_inner(shop).expect("nobody else has it");
     shop.close().await;
 }

@@ -14,11 +14,10 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
 use super::{NEW, apply, doors, has_agent, pod, ready, sidecar_set, until_injected};
 
-const NEW_LOG: &str = "docker.io/local/log:v2";
+pub(super) const NEW_LOG: &str = "docker.io/local/log:v2";
 
 /// The Pods that the set is for, by name.
 async fn all(shop: &Shop) -> Vec<Pod> {
@@ -29,7 +28,7 @@ async fn all(shop: &Shop) -> Vec<Pod> {
     pods
 }
 
-async fn change(sets: &Api<SidecarSet>, name: &str, spec: &Value) {
+pub(super) async fn change(sets: &Api<SidecarSet>, name: &str, spec: &Value) {
     let patch = Patch::Merge(json!({"spec": spec}));
     let params = PatchParams::default();
     sets.patch(name, &params, &patch)
@@ -47,7 +46,12 @@ fn images(agent: &str, native: &str) -> Value {
 }
 
 /// Waits until the status speaks of the newest spec and of so many matched and updated Pods.
-async fn counts(sets: &Api<SidecarSet>, name: &str, matched: i32, updated: i32) -> SidecarSet {
+pub(super) async fn counts(
+    sets: &Api<SidecarSet>,
+    name: &str,
+    matched: i32,
+    updated: i32,
+) -> SidecarSet {
     eventually("the SidecarSet's counts", async || {
         let set = sets.get(name).await.map_err(|error| error.to_string())?;
         let status = set.status.clone().unwrap_or_default();
@@ -70,7 +74,7 @@ async fn counts(sets: &Api<SidecarSet>, name: &str, matched: i32, updated: i32) 
 }
 
 /// Of every container of `pod`, which one it is and since when it runs.
-fn lives(pod: &Pod, names: &[&str]) -> BTreeMap<String, String> {
+pub(super) fn lives(pod: &Pod, names: &[&str]) -> BTreeMap<String, String> {
     let life = |name: &&str| {
         let status = container(pod, name);
         let state = status.state.and_then(|state| state.running);
@@ -273,116 +277,6 @@ async fn sidecars_change_in_place_in_pods_of_every_workload() {
 
     drained(&shop, &sets).await;
     slips_in(stage, &shop, &sets).await;
-    let delete = ["delete", "sidecarset", &name];
-    stage.cluster.kubectl(&delete).expect("a deleted set");
-    shop.close().await;
-}
-
-/// Whether a twin with a real image runs and is ready.
-fn has_a_working_twin(pod: &Pod) -> bool {
-    let status = pod.status.clone().unwrap_or_default();
-    let mut all = status.container_statuses.into_iter().flatten();
-    all.any(|s| s.name.starts_with("agent-") && s.ready && s.image.contains("/log:"))
-}
-
-/// Watches every event of the Pod called `bare` until it is dropped; what it counts is events, and
-/// those without a working twin.
-fn watch_twins(pods: Api<Pod>) -> (JoinHandle<()>, Arc<Mutex<(usize, usize)>>) {
-    let counts = Arc::new(Mutex::new((0, 0)));
-    let counted = Arc::clone(&counts);
-    let task = tokio::spawn(async move {
-        let config = watcher::Config::default().fields("metadata.name=bare");
-        let mut events = std::pin::pin!(watcher::watcher(pods, config));
-        while let Some(event) = events.next().await {
-            if let Ok(Event::Apply(pod) | Event::InitApply(pod)) = event {
-                let mut counted = counted.lock();
-                counted.0 += 1;
-                counted.1 += usize::from(!has_a_working_twin(&pod));
-            }
-        }
-    });
-    (task, counts)
-}
-
-/// Waits until a new Pod would be given twins.
-async fn until_twins(shop: &Shop) {
-    eventually("new Pods have twins", async || {
-        let dry = PostParams {
-            dry_run: true,
-            ..PostParams::default()
-        };
-        let made = shop.pods.create(&dry, &pod("asked")).await;
-        let made = made.map_err(|error| error.to_string())?;
-        (!image(&made, "agent-2").is_empty())
-            .then_some(())
-            .ok_or_else(|| format!("{:?}", made.spec))
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hot_sidecar_hands_over_to_its_twin() {
-    let (stage, client, shop) = crate::shop("twins").await;
-    let _alone = stage.alone().await;
-    let name = shop.namespace.clone();
-    let sets: Api<SidecarSet> = Api::all(client.clone());
-    let hot = |image: &str| {
-        json!([{"name": "agent", "image": image, "imagePullPolicy": "IfNotPresent",
-            "upgradeStrategy": {"upgradeType": "HotUpgrade",
-                "hotUpgradeEmptyImage": "docker.io/local/pause:1"}}])
-    };
-    let mut set = sidecar_set(&shop);
-    set["spec"]["containers"] = hot("docker.io/local/log:v1");
-    set["spec"]
-        .as_object_mut()
-        .expect("a spec")
-        .remove("initContainers");
-    apply(stage, &set);
-    until_twins(&shop).await;
-    let made = shop.pods.create(&PostParams::default(), &pod("bare")).await;
-    let before = made.expect("a Pod");
-    let twins = |pod: &Pod| ["agent-1", "agent-2"].map(|twin| image(pod, twin));
-    let (idle, old) = ("docker.io/local/pause:1", "docker.io/local/log:v1");
-    assert_eq!(twins(&before), [old, idle]);
-    let before = ready(&shop, "bare").await;
-    counts(&sets, &name, 1, 1).await;
-
-    let (watch, seen) = watch_twins(shop.pods.clone());
-    eventually("the watch sees the Pod", async || {
-        (seen.lock().0 > 0)
-            .then_some(())
-            .ok_or_else(|| "not yet".to_owned())
-    })
-    .await;
-    change(&sets, &name, &json!({"containers": hot(NEW_LOG)})).await;
-    counts(&sets, &name, 1, 1).await;
-    let (events, without) = *seen.lock();
-    watch.abort();
-    assert!(events > 3, "{events} events");
-    assert_eq!(without, 0, "of {events} events");
-    let after = ready(&shop, "bare").await;
-    assert_eq!(twins(&after), [idle, NEW_LOG]);
-    assert_eq!(after.uid(), before.uid());
-    assert_eq!(
-        lives(&before, &["main", "log"]),
-        lives(&after, &["main", "log"])
-    );
-    let since = |name: &str| {
-        let running = container(&after, name)
-            .state
-            .and_then(|state| state.running);
-        running
-            .and_then(|running| running.started_at)
-            .expect("a time")
-            .0
-    };
-    assert!(
-        since("agent-2") <= since("agent-1"),
-        "the new twin came first"
-    );
-    let working = "kruise.io/sidecarset-working-hotupgrade-container";
-    assert_eq!(after.annotations()[working], r#"{"agent":"agent-2"}"#);
-
     let delete = ["delete", "sidecarset", &name];
     stage.cluster.kubectl(&delete).expect("a deleted set");
     shop.close().await;
