@@ -69,7 +69,9 @@ pub fn read(body: &[u8]) -> Result<Request, Refusal> {
 /// The answer to the question `uid`.
 pub fn answer(uid: String, change: Change) -> Answer<Response> {
     let Change { patch, warnings } = change;
-    let patch = (!patch.is_empty()).then(|| STANDARD.encode(Value::Array(patch).to_string()));
+    // Texts, numbers and lists can always be written.
+    let written = || serde_json::to_vec(&patch).unwrap_or_default();
+    let patch = (!patch.is_empty()).then(|| STANDARD.encode(written()));
     REVIEW.answer(Response {
         uid,
         allowed: true,
