@@ -99,6 +99,7 @@ mod tests {
             {"name": "b", "clientConfig": {"service": {"name": "kruise-webhook-service", "namespace": "kruise-system"}, "caBundle": "eA=="}},
             {"name": "c", "clientConfig": door(None), "failurePolicy": "Fail"},
             {"name": "d", "clientConfig": {"url": "https://elsewhere/"}},
+            {"name": "e", "clientConfig": {"service": {"name": "insitu-webhook", "namespace": "shop"}}},
         ]})
     }
 
