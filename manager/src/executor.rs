@@ -14,6 +14,8 @@ use crate::cache::Cache;
 use crate::metrics::Metrics;
 use process::client::{CallError, call};
 
+mod json;
+
 /// What became of one effect.
 #[derive(Debug)]
 pub enum Done {
@@ -230,7 +232,7 @@ pub fn http_request(
         .method(method)
         .uri(path)
         .header(header::CONTENT_TYPE, content)
-        .body(request.body.to_string().into_bytes())
+        .body(json::bytes(&request.body))
         .map_err(|error| CallError::from(kube::Error::HttpError(error)))
 }
 

@@ -160,7 +160,7 @@ fn nobody_was_missing(heard: &[Heard], in_turn: &[&str]) {
     eprintln!("{asked} questions in {time:#}, {longest:#} without an answer at most: {turns:?}");
     assert_eq!(turns, in_turn);
     assert!(longest < GAP_MAX, "nobody answered for {longest:#}");
-    let enough = usize::try_from(time.as_millis() / 100).expect("a short time");
+    let enough = usize::try_from(time.as_millis() / 200).expect("a short time");
     assert!(asked >= enough, "{asked} questions in {time:#}");
 }
 
@@ -232,6 +232,12 @@ async fn a_hot_sidecar_hands_over_to_its_twin() {
     // It was told of whom it took over from.
     assert!(second.ends_with(" 1"), "{second}");
     nobody_was_missing(&heard(stage, &shop), &[&first, &second]);
+
+    // The way back. Bug: commands with characters of HTML in them, as these have, could not return.
+    change(&sets, &name, &json!({"containers": hot(OLD)})).await;
+    counts(&sets, &name, 1, 1).await;
+    let third = until_heard(stage, &shop, "log1").await;
+    nobody_was_missing(&heard(stage, &shop), &[&first, &second, &third]);
 
     let delete = ["delete", "sidecarset", &name];
     stage.cluster.kubectl(&delete).expect("a deleted set");
