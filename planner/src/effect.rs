@@ -365,6 +365,11 @@ impl Effect {
         }
     }
 
+    /// Whether it makes an object the set's own that was not: see [`crate::ownership::may_adopt`].
+    pub fn is_adoption(&self) -> bool {
+        matches!(self, Self::Adopt { .. } | Self::AdoptRevision { .. })
+    }
+
     /// Whether it takes one Pod a step further in place and changes nothing that is counted but
     /// that Pod: the next steps of others may be decided while it is under way (see
     /// [`Snapshot::in_flight`](crate::Snapshot)). What makes, removes or hands over objects is

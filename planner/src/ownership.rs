@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::SelectorExt;
 use serde_json::{Value, json};
 
@@ -89,8 +90,37 @@ pub(crate) fn claim_revisions(s: &Snapshot) -> Vec<Effect> {
     .collect()
 }
 
+/// Whether a set may still take objects as its own, by what the API server says of it now: `live` is
+/// the set of that name, and `uid` that of the set which the decision was about.
+///
+/// A set that is deleted with `--cascade=orphan` leaves its Pods behind. To whom does not know yet of
+/// the deletion they look like Pods to adopt; and what is owned by a set that is gone is deleted.
+pub fn may_adopt(live: Option<&ObjectMeta>, uid: &str) -> bool {
+    live.is_some_and(|live| live.uid.as_deref() == Some(uid) && live.deletion_timestamp.is_none())
+}
+
 /// How many of `effects` adopt a Pod.
 pub(crate) fn adoptions(effects: &[Effect]) -> u32 {
     let adopts = |effect: &&Effect| matches!(effect, Effect::Adopt { .. });
     u32::try_from(effects.iter().filter(adopts).count()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bug: a set that was deleted with `--cascade=orphan` adopted its Pods again, from an old view of
+    /// itself, and they were deleted as those of an owner that is gone.
+    #[test]
+    fn a_set_that_is_going_or_gone_adopts_nothing() {
+        let set = |uid: &str, going: Option<&str>| {
+            let metadata = json!({"uid": uid, "deletionTimestamp": going});
+            serde_json::from_value::<ObjectMeta>(metadata).unwrap()
+        };
+        assert!(may_adopt(Some(&set("a", None)), "a"));
+        let going = set("a", Some("2026-01-01T00:00:00Z"));
+        assert!(!may_adopt(Some(&going), "a"), "it is going");
+        assert!(!may_adopt(Some(&set("b", None)), "a"), "made anew");
+        assert!(!may_adopt(None, "a"), "gone");
+    }
 }

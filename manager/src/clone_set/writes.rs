@@ -7,8 +7,10 @@ use std::time::Duration;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Api, Resource};
 use planner::pod::Gate;
-use planner::{Effect, Pod, claim};
+use planner::{Effect, Pod, claim, ownership};
+use process::client::call;
 
 use super::about;
 use crate::cache::Key;
@@ -35,6 +37,9 @@ enum Ended {
 impl Controller {
     /// Writes `effects` and waits for every answer. Tells whether the view proved old.
     pub(super) async fn perform(&self, key: &Key, set: &CachedSet, effects: Vec<Effect>) -> bool {
+        if effects.iter().any(Effect::is_adoption) && !self.may_adopt(key, set).await {
+            return true;
+        }
         let about = (key.clone(), about(set));
         let mut writes: FuturesUnordered<_> = effects
             .into_iter()
@@ -45,6 +50,22 @@ impl Controller {
             is_stale |= matches!(ended, Ended::Stale);
         }
         is_stale
+    }
+
+    /// Whether the set is what the API server has by that name: what else was decided from an older
+    /// view is not to be done either.
+    async fn may_adopt(&self, key: &Key, set: &CachedSet) -> bool {
+        let sets: Api<CachedSet> = Api::namespaced(self.client.clone(), &key.namespace);
+        match call(sets.get_metadata_opt(&key.name)).await {
+            Ok(live) => {
+                let uid = set.meta().uid.as_deref().unwrap_or_default();
+                ownership::may_adopt(live.as_ref().map(|live| &live.metadata), uid)
+            }
+            Err(error) => {
+                tracing::warn!(%key, %error, "nobody knows if the set is there still: nothing is adopted");
+                false
+            }
+        }
     }
 
     /// Begins to write `effects`. Each asks for another pass when it has ended.
