@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use apis::{CloneSet, CloneSetStatus, FieldError, Valid};
+use apis::{CloneSetStatus, FieldError};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Api, Resource, ResourceExt};
@@ -13,6 +13,7 @@ use planner::{Claim, Effect, Node, Plan, Pod, Snapshot};
 use tokio::time::Instant;
 
 use crate::cache::Key;
+use crate::checked::checked;
 use crate::controller::{CachedSet, Controller};
 use crate::holds::CREATION;
 use crate::worker::{Pass, until};
@@ -77,17 +78,7 @@ impl Controller {
 
     /// Everything a decision may look at, read once.
     fn snapshot(&self, key: &Key, set: &CachedSet) -> Result<Snapshot, Vec<FieldError>> {
-        let object: CloneSet = match &set.0 {
-            Ok(object) => object.clone(),
-            Err(invalid) => {
-                return Err(vec![FieldError {
-                    path: "spec".into(),
-                    message: invalid.error.clone(),
-                    kind: apis::validation::FieldErrorKind::Invalid,
-                }]);
-            }
-        };
-        let set = Valid::new(object).map_err(|refused| refused.1)?;
+        let set = checked(set)?;
         let uid = set.object().uid().unwrap_or_default();
         // Before the caches: what ends in between is in them already.
         let in_flight = self.flights.of(key);

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod cache;
+mod checked;
 mod clone_set;
 pub mod controller;
 pub mod events;

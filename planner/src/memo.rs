@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::findings::same;
 use crate::{Claim, Findings, Node, Plan, Pod, Revision, Snapshot, clone_set};
@@ -64,7 +65,7 @@ struct Seen {
 impl Seen {
     /// None where the set has no version that could tell it from another one.
     fn of(s: &Snapshot) -> Option<Self> {
-        let (uid, version) = identity(s)?;
+        let (uid, version) = identity(&s.set.object().metadata)?;
         // No `..`: whoever adds a fact has to say what it means for the facts to be the same.
         let Snapshot {
             now,
@@ -110,7 +111,7 @@ impl Seen {
         } = self;
         // A clock that was set back knows less than the decision did.
         *now <= s.now
-            && identity(s) == Some((uid, version))
+            && identity(&s.set.object().metadata) == Some((uid, version))
             && *effects_max == s.effects_max
             && *held == s.held
             && *in_flight == s.in_flight
@@ -123,8 +124,8 @@ impl Seen {
     }
 }
 
-fn identity(s: &Snapshot) -> Option<(&str, &str)> {
-    let metadata = &s.set.object().metadata;
+/// UID and version of a set; None where it has none that could tell it from another one.
+pub(crate) fn identity(metadata: &ObjectMeta) -> Option<(&str, &str)> {
     metadata
         .uid
         .as_deref()

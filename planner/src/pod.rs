@@ -228,6 +228,12 @@ impl Pod {
         self.metadata.generation.unwrap_or_default()
     }
 
+    /// The kubelet says that it has not seen the spec yet. One before Kubernetes 1.34 never says so.
+    pub(crate) fn is_unseen(&self) -> bool {
+        let seen = self.status.observed_generation;
+        seen.is_some_and(|seen| seen < self.generation())
+    }
+
     /// Its labels.
     pub fn labels(&self) -> &Words {
         &self.labels

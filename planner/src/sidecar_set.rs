@@ -72,7 +72,7 @@ pub fn plan(s: &Snapshot) -> Plan {
     let status = status::observe(s, &latest, &pods, uninjected.len());
     if !s.is_deleting() {
         let of_revisions = revision::name(s, &latest).into_iter();
-        let forgotten = revision::forget(s, latest.name(), &in_use(s));
+        let forgotten = revision::forget(s, latest.name(), || in_use(s));
         let all = of_revisions.chain(forgotten);
         effects.extend(all.map(|effect| (s.revision_namespace.clone(), effect)));
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use apis::FieldError;
 use apis::sidecar_set::white_list::{KEY, WhiteList};
-use apis::{FieldError, Valid};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use planner::sidecar_set::Snapshot;
@@ -12,6 +12,7 @@ use planner::{DisruptionBudget, Pod};
 
 use super::{CachedSet, Controller};
 use crate::cache::Key;
+use crate::checked::checked;
 
 impl Controller {
     /// Those of `keys` that are known.
@@ -23,17 +24,7 @@ impl Controller {
 
     /// Everything a decision may look at, read once.
     pub(super) fn snapshot(&self, key: &Key, set: &CachedSet) -> Result<Snapshot, Vec<FieldError>> {
-        let object = match &set.0 {
-            Ok(object) => object.clone(),
-            Err(invalid) => {
-                return Err(vec![FieldError {
-                    path: "spec".into(),
-                    message: invalid.error.clone(),
-                    kind: apis::validation::FieldErrorKind::Invalid,
-                }]);
-            }
-        };
-        let set = Valid::new(object).map_err(|refused| refused.1)?;
+        let set = checked(set)?;
         let known = self.injected.lock().of(&key.name);
         let (pods, without) = (self.pods(&known.with), self.pods(&known.without));
         let named: BTreeSet<&str> = pods

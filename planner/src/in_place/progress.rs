@@ -103,10 +103,9 @@ pub(crate) fn progress(pod: &Pod, record: Option<&InPlaceState>) -> Progress {
     let Some(state) = record.filter(asks) else {
         return Progress::Done;
     };
-    match pod.status.observed_generation {
-        Some(seen) if seen < pod.generation() => return Progress::Unseen,
-        // A kubelet before 1.34 never says so; the container IDs below have to do.
-        Some(_) | None => {}
+    // Where the kubelet never says so, the container IDs below have to do.
+    if pod.is_unseen() {
+        return Progress::Unseen;
     }
     let awaited = state
         .last

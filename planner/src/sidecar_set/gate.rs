@@ -41,12 +41,11 @@ pub(super) fn close(s: &Snapshot, pod: &Pod, disruption: Disruption) -> Effect {
 /// Lets `pod` in, once the kubelet has seen what was patched last; from then on the readiness of the
 /// containers decides.
 pub(super) fn open(pod: &Pod, progress: &Progress, now: Timestamp) -> Option<Effect> {
-    let seen = pod.status.observed_generation;
-    let is_seen = seen.is_none_or(|seen| seen >= pod.generation());
     // A hook may want it to stay out until it is deleted.
     let state = pod.labels().get(names::LIFECYCLE_STATE_LABEL);
     let leaves = state == Some(lifecycle::State::PreparingDelete.as_str());
-    let may_open = is_seen && in_place::is_seen(pod, progress) && !leaves && pod.is_active();
+    let is_seen = !pod.is_unseen() && in_place::is_seen(pod, progress);
+    let may_open = is_seen && !leaves && pod.is_active();
     may_open.then(|| Effect::OpenGate {
         target: Target::of(&pod.metadata),
         at: now,

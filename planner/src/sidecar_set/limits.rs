@@ -95,7 +95,5 @@ pub(super) fn is_healthy(pod: &Pod) -> bool {
 /// ones has not heard of that.
 fn is_away(pod: &Pod) -> bool {
     let facts = pod.facts();
-    let seen = pod.status.observed_generation;
-    let is_unseen = seen.is_some_and(|seen| seen < pod.generation());
-    facts.is_shut() || !facts.is_settled || facts.awaits_sidecars || is_unseen
+    facts.is_shut() || !facts.is_settled || facts.awaits_sidecars || pod.is_unseen()
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::{Plan, Revision, Snapshot, plan};
 use crate::findings::same;
+use crate::memo::identity;
 use crate::{DisruptionBudget, Pod};
 
 /// The last decision about one set, for as long as it is the answer: see [`crate::Memo`].
@@ -51,7 +52,7 @@ struct Seen {
 impl Seen {
     /// None where the set has no version that could tell it from another one.
     fn of(s: &Snapshot) -> Option<Self> {
-        let (uid, version) = identity(s)?;
+        let (uid, version) = identity(&s.set.object().metadata)?;
         // No `..`: whoever adds a fact has to say what it means for the facts to be the same.
         let Snapshot {
             now,
@@ -95,7 +96,7 @@ impl Seen {
         } = self;
         // A clock that was set back knows less than the decision did.
         *now <= s.now
-            && identity(s) == Some((uid, version))
+            && identity(&s.set.object().metadata) == Some((uid, version))
             && *effects_max == s.effects_max
             && *held == s.held
             && *namespaces == s.namespaces
@@ -104,12 +105,4 @@ impl Seen {
             && same(disruption_budgets, &s.disruption_budgets)
             && same(revisions, &s.revisions)
     }
-}
-
-fn identity(s: &Snapshot) -> Option<(&str, &str)> {
-    let metadata = &s.set.object().metadata;
-    metadata
-        .uid
-        .as_deref()
-        .zip(metadata.resource_version.as_deref())
 }

@@ -112,9 +112,10 @@ fn states(pod: &Pod) -> States {
 
 /// Somebody changed the spec, and the kubelet has not seen it.
 fn unseen(pod: &Pod) -> Progress {
-    match pod.status.observed_generation {
-        Some(seen) if seen < pod.generation() => Progress::Unseen,
-        Some(_) | None => Progress::Done,
+    if pod.is_unseen() {
+        Progress::Unseen
+    } else {
+        Progress::Done
     }
 }
 

@@ -204,17 +204,23 @@ pub(super) fn name(s: &Snapshot, newest: &Revision) -> Option<Effect> {
     })
 }
 
-/// Deletes the oldest revisions that nobody uses beyond `revisionHistoryLimit`. `in_use` are those
-/// that Pods remember.
-pub(super) fn forget(s: &Snapshot, newest: &str, in_use: &BTreeSet<String>) -> Vec<Effect> {
+/// Deletes the oldest revisions that nobody uses beyond `revisionHistoryLimit`. `in_use` finds those
+/// that Pods remember: it reads all of their records, and mostly there is nothing to forget.
+pub(super) fn forget(
+    s: &Snapshot,
+    newest: &str,
+    in_use: impl FnOnce() -> BTreeSet<String>,
+) -> Vec<Effect> {
     let pinned = pinned(s);
-    let is_unused = |r: &&Arc<Revision>| {
-        let name = r.name();
-        name != newest && pinned != Some(name) && !in_use.contains(name)
-    };
+    let is_unused = |r: &&Arc<Revision>| r.name() != newest && pinned != Some(r.name());
     let going = |r: &&Arc<Revision>| r.metadata.deletion_timestamp.is_none();
-    let unused = s.revisions.iter().filter(is_unused).filter(going);
-    revision::oldest(unused.collect(), s.set.revision_history_limit)
+    let mut unused: Vec<_> = s.revisions.iter().filter(is_unused).filter(going).collect();
+    if unused.len() <= s.set.revision_history_limit {
+        return Vec::new();
+    }
+    let in_use = in_use();
+    unused.retain(|r| !in_use.contains(r.name()));
+    revision::oldest(unused, s.set.revision_history_limit)
 }
 
 /// The revision that new Pods are given.
